@@ -107,6 +107,13 @@ pub fn instant(ms: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
 }
 
+impl Events {
+    /// No event is before this, but for those of [`Events::long_ago`].
+    pub const BEGIN: i64 = BASE;
+    /// When the ends are that [`Events::close`] writes.
+    pub const END: i64 = BASE + 30 * 86_400_000;
+}
+
 impl Input {
     /// What is there now. The ends that [`Events::close`] wrote are no events.
     pub fn read(c: &Cluster, topic: &str) -> Input {
@@ -174,7 +181,7 @@ impl Events {
 
     /// Events far in the future, in every partition, by hand: they end every window before them.
     pub fn close(c: &Cluster, topic: &str) {
-        let ts = instant(BASE + 30 * 86_400_000);
+        let ts = instant(Events::END);
         let count = c.kafka.partitions(topic).expect("the topic is there");
         let value = format!("{{\"id\":\"end\",\"k\":\"end\",\"n\":-1,\"ts\":\"{ts}\"}}");
         for partition in 0..count {

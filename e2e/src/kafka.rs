@@ -25,6 +25,8 @@ pub struct Record {
     pub partition: i32,
     /// Offset.
     pub offset: i64,
+    /// Kafka timestamp, in milliseconds since 1970 UTC.
+    pub timestamp: Option<i64>,
 }
 
 impl Record {
@@ -295,12 +297,23 @@ impl Kafka {
         producer.flush(AWAY).expect("records are written");
     }
 
-    /// Writes one record by hand, with a key and a timestamp (milliseconds since 1970 UTC).
-    pub fn produce_at(&self, topic: &str, partition: i32, key: &str, timestamp: i64, value: &[u8]) {
+    /// Writes one record by hand, with a key and a timestamp (milliseconds since 1970 UTC); without a value it deletes the key.
+    pub fn produce_at(
+        &self,
+        topic: &str,
+        partition: i32,
+        key: &str,
+        timestamp: i64,
+        value: Option<&[u8]>,
+    ) {
         let producer: BaseProducer = self.config().create().expect("a producer");
-        let record = BaseRecord::to(topic).partition(partition).key(key);
+        let mut record = BaseRecord::to(topic)
+            .partition(partition)
+            .key(key)
+            .timestamp(timestamp);
+        record.payload = value;
         producer
-            .send(record.timestamp(timestamp).payload(value))
+            .send(record)
             .map_err(|(e, _)| e)
             .expect("a record is queued");
         producer.flush(AWAY).expect("records are written");
@@ -408,6 +421,7 @@ fn record(message: &BorrowedMessage<'_>) -> Record {
         value: message.payload().unwrap_or_default().to_vec(),
         partition: message.partition(),
         offset: message.offset(),
+        timestamp: message.timestamp().to_millis(),
         headers: headers.unwrap_or_default(),
     }
 }

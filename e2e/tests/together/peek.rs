@@ -67,7 +67,7 @@ fn peek_shows_records_by_partition_key_and_time_and_masks_labelled_fields() {
         (1, "c", 5, r#"{"id":"c","email":["c@example.com"],"n":4}"#),
     ] {
         c.kafka
-            .produce_at(&topic, partition, key, ago(minutes), value.as_bytes());
+            .produce_at(&topic, partition, key, ago(minutes), Some(value.as_bytes()));
     }
     let peek = |more: &[&str]| {
         headworks(&[&["peek", "stream", "people", "-n", ns, "-o", "json"], more].concat())

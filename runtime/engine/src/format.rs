@@ -144,6 +144,11 @@ pub trait Formats: Send + Sync {
         contract: &headworks_plan::Contract,
         columns: &[String],
     ) -> Result<Box<dyn Decoder>, FormatError>;
+    /// A decoder for the keys of records, as [`Encoder::key`] writes them: its batches have the key's fields, in the key's order.
+    ///
+    /// # Errors
+    /// The contract has no key, or one that the format cannot carry.
+    fn keys(&self, contract: &headworks_plan::Contract) -> Result<Box<dyn Decoder>, FormatError>;
     /// An encoder for batches that have the contract's whole schema.
     ///
     /// # Errors

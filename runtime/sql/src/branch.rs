@@ -11,10 +11,26 @@ use crate::eval::lazy::take_rows;
 use crate::eval::{EvaluationError, NodeRef, Rows, internal};
 use crate::schema::Schema;
 
+/// What a branch takes of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reads {
+    /// Its records.
+    #[default]
+    Records,
+    /// The records of a compacted stream, each of which is valid from its event time until the next one of its key. All of them are needed,
+    /// whenever the query began.
+    Versions,
+    /// Of such a stream the records without a value, by which a key is deleted: a row of them has the key's columns, and as event
+    /// time the record's Kafka timestamp.
+    Tombstones,
+}
+
 /// One SELECT over one stream: a filter, then a projection.
 pub struct Branch {
     /// The stream it reads; empty if it reads the results of state.
     pub input: String,
+    /// What it takes of it.
+    pub reads: Reads,
     /// The stream's columns it needs, in the order of the contract. Never empty.
     pub columns: Vec<String>,
     /// The Arrow schema of the batches it takes: `columns`, in that order.
@@ -92,6 +108,7 @@ impl Branch {
             .collect();
         Self {
             input: stream.to_owned(),
+            reads: Reads::Records,
             columns: fields.iter().map(|f| f.name().clone()).collect(),
             input_schema: Arc::new(ArrowSchema::new(fields)),
             output_schema,

@@ -1,6 +1,6 @@
-//! What an interval join keeps and gives.
+//! What joins keep and give.
 //!
-//! The semantics are those of Flink 2.3 (`TimeIntervalJoin`): a left row and a right row make a pair if their keys are
+//! The semantics of an interval join are those of Flink 2.3 (`TimeIntervalJoin`): a left row and a right row make a pair if their keys are
 //! equal, none of them null, if the left row's event time less the right one's is within the bounds, and if the
 //! condition holds. A row is kept as long as a row of the other side that isn't late may still make a pair with it. With
 //! an outer side its rows without a pair are given with nulls for the other side, once no pair can come any more.
@@ -29,6 +29,28 @@ pub struct IntervalJoin {
     /// The columns of a right row that results end with.
     pub right: Vec<usize>,
     /// What else must be true of a pair; absent: nothing. Of an inner join it is a part of what comes after.
+    pub condition: Option<JoinCondition>,
+}
+
+/// Rows of the left input, each with the row of the right one that was valid at its event time.
+///
+/// The semantics are those of Flink 2.3 (`TemporalRowTimeJoinOperator`): the right input is a stream whose records replace each other
+/// by key; each is valid from its event time until that of the next, and a deletion ends what was valid. A left row is given once event
+/// time has passed it, with the version of its key that is valid then, if there is one and the condition holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TemporalJoin {
+    /// True: a left row without a version is given, too, with nulls.
+    pub outer: bool,
+    /// The boolean column of the rows that is true for a row of the right input.
+    pub side: usize,
+    /// The boolean column of the rows that is true where the right input deletes the key.
+    pub deleted: usize,
+    /// The columns of a left row that results begin with, by their places among the rows' columns.
+    pub left: Vec<usize>,
+    /// The columns of a right row that results end with.
+    pub right: Vec<usize>,
+    /// What else must be true of the two, for the left row to have a version; absent: nothing. Of an inner join it is a part of what comes
+    /// after.
     pub condition: Option<JoinCondition>,
 }
 

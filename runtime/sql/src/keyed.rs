@@ -8,7 +8,7 @@
 pub mod over;
 
 use crate::branch::Branch;
-use crate::join::IntervalJoin;
+use crate::join::{IntervalJoin, TemporalJoin};
 use crate::schema::Schema;
 use crate::types::DataType;
 use over::Over;
@@ -36,7 +36,7 @@ pub struct Keyed {
     /// What the operator gives: the key's columns; with a window `window_start` and `window_end`
     /// (`timestamp(3)`) and `window_time` (`timestamp_ltz(3)`, the end less 1 ms); then for
     /// [`Operator::Aggregate`] a column for each aggregate, for [`Operator::Rank`] the rows' columns after
-    /// the key, in order, and `row_number` (`bigint`). Of [`Operator::IntervalJoin`] the columns of the left row and
+    /// the key, in order, and `row_number` (`bigint`). Of [`Operator::IntervalJoin`] and [`Operator::TemporalJoin`] the columns of the left row and
     /// then those of the right one, and nothing else. Of [`Operator::Over`] the rows' columns, in order, and then one for each
     /// function.
     pub results: Schema,
@@ -102,6 +102,8 @@ pub enum Operator {
     /// Pairs of rows of two inputs. The rows of both come through one exchange, and one of their columns says of which
     /// input a row is.
     IntervalJoin(Box<IntervalJoin>),
+    /// Rows of one input with what the other one, whose rows replace each other, held at their time. They come as those of the other join.
+    TemporalJoin(Box<TemporalJoin>),
     /// Each row, with what is computed of the rows of its key up to it.
     Over(Box<Over>),
 }
@@ -109,7 +111,16 @@ pub enum Operator {
 impl Operator {
     /// True: it pairs the rows of two inputs.
     pub fn is_join(&self) -> bool {
-        matches!(self, Operator::IntervalJoin(_))
+        self.left().is_some()
+    }
+
+    /// Of a join: the columns of the rows that results begin with, which are those of the left input.
+    pub fn left(&self) -> Option<&[usize]> {
+        match self {
+            Operator::IntervalJoin(join) => Some(&join.left),
+            Operator::TemporalJoin(join) => Some(&join.left),
+            Operator::Aggregate(_) | Operator::Rank(_) | Operator::Over(_) => None,
+        }
     }
 
     /// True: it gives each row once, with what is computed of those before it.

@@ -29,7 +29,7 @@ mod syntax;
 pub mod target;
 pub mod types;
 
-pub use branch::{Branch, Condition, Evaluated};
+pub use branch::{Branch, Condition, Evaluated, Reads};
 pub use catalog::{Catalog, Overflow};
 pub use dataflow::{ColumnLineage, Dataflow, Source};
 pub use error::{Place, SqlError};

@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use sha2::{Digest, Sha256};
 
 use crate::analyze::bound_expr::BoundExpr;
-use crate::analyze::{self, BoundSelect, StatefulNode};
+use crate::analyze::{self, BoundSelect, Input, StatefulNode};
 use crate::branch::{Branch, Computed, Condition};
 use crate::catalog::Catalog;
 use crate::dataflow::{ColumnLineage, Dataflow, Edge, Exchange, Source, Stage};
@@ -46,13 +46,17 @@ pub fn plan(sql: &str, catalog: &Catalog) -> Result<Dataflow, Vec<SqlError>> {
 fn branch(checked: &BoundSelect, output_schema: SchemaRef) -> Branch {
     let columns = checked.columns.iter();
     let projection: Vec<Computed> = columns.map(|(_, typed)| typed.computed()).collect();
-    Branch::new(
+    let mut branch = Branch::new(
         checked.stream(),
         &checked.schema,
         checked.filter.as_ref().map(BoundExpr::computed),
         &projection,
         output_schema,
-    )
+    );
+    if let Input::Stream(stream) = &checked.input {
+        branch.reads = stream.reads;
+    }
+    branch
 }
 
 /// The stage that reads streams.

@@ -75,7 +75,30 @@ fn catalog() -> Catalog {
     );
     prices.key = vec!["sku".into()];
     prices.compacted = true;
+    let mut stock = contract(
+        &[
+            ("shop", "bigint"),
+            ("sku", "string"),
+            ("level", "int?"),
+            ("at", "timestamp_ltz(3)"),
+        ],
+        Some("at"),
+    );
+    stock.key = vec!["shop".into(), "sku".into()];
+    stock.compacted = true;
+    let mut undated = contract(&[("sku", "string"), ("n", "int")], None);
+    undated.key = vec!["sku".into()];
+    undated.compacted = true;
+    let mut daily = contract(
+        &[("sku", "string"), ("day", "timestamp_ltz(3)")],
+        Some("day"),
+    );
+    daily.key = vec!["sku".into(), "day".into()];
+    daily.compacted = true;
     Catalog::new()
+        .with("stock", stock)
+        .with("undated", undated)
+        .with("daily", daily)
         .with("orders", contract(&orders, Some("placed_at")))
         .with("refunds", contract(&refunds, Some("refunded_at")))
         .with("deep", contract(&orders, Some("customer.since")))
@@ -152,6 +175,17 @@ fn described(flow: &Dataflow) -> String {
             join.lower,
             join.upper,
             join.side,
+            join.left,
+            join.right,
+            join.condition
+                .as_ref()
+                .map_or_else(String::new, |condition| format!(", {condition:?}"))
+        ),
+        Operator::TemporalJoin(join) => format!(
+            "temporal join{}, side {}, deleted {}, {:?} and {:?}{}",
+            if join.outer { ", outer" } else { "" },
+            join.side,
+            join.deleted,
             join.left,
             join.right,
             join.condition

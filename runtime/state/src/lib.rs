@@ -16,6 +16,7 @@ mod codec;
 mod epoch;
 mod error;
 mod interval_join;
+mod joined;
 mod keyed_upsert;
 mod keys;
 mod mutant;
@@ -31,6 +32,7 @@ mod spec;
 mod spill;
 mod state;
 mod table;
+mod temporal_join;
 mod tiered_groups;
 mod timed_rows;
 mod windows;
@@ -55,6 +57,7 @@ use crate::sessions::Sessions;
 use crate::slices::Slices;
 use crate::state::{Common, State};
 use crate::table::Layout;
+use crate::temporal_join::TemporalJoins;
 use crate::windows::Windows;
 
 /// The state of one partition.
@@ -74,6 +77,9 @@ impl StatePartition {
             (_, _, Operator::IntervalJoin(join)) => {
                 Box::new(IntervalJoins::new(layout.clone(), join))
             }
+            (_, _, Operator::TemporalJoin(join)) => {
+                Box::new(TemporalJoins::new(layout.clone(), join))
+            }
             (_, _, Operator::Over(over)) => Box::new(OverRows::new(layout.clone(), over)),
             (Some(slices), ..) => Box::new(Windows::new(layout.clone(), slices, &pool)),
             (None, Some(Window::Session { gap }), _) => {
@@ -90,7 +96,7 @@ impl StatePartition {
 
     /// Takes rows (the columns of [`headworks_sql::keyed::Keyed::rows`]) into the epoch's overlay. Gives, ascending,
     /// the rows that are too late for every window they would fall into, by the watermark of the last commit;
-    /// nothing was done with them; of a join none, and of OVER those that are behind rows that were given. So are rows whose event time is beyond all reason (more than 36 million years
+    /// nothing was done with them; of an interval join none, of OVER and of a temporal join's left rows those that are behind rows that were given. So are rows whose event time is beyond all reason (more than 36 million years
     /// away), with windows. `now_ms`: wall time, for the TTL.
     ///
     /// # Errors

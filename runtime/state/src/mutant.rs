@@ -17,6 +17,12 @@ pub enum Mutant {
     PeersSplit,
     /// A frame begins a row, or a millisecond, too soon.
     FrameLonger,
+    /// A temporal join takes the newest version of a key, though it is valid later only.
+    NewestVersion,
+    /// A deletion doesn't end what was valid.
+    DeletionIgnored,
+    /// What is valid goes with the rows that it was given to.
+    VersionGone,
     /// What is kept of a key is gone once the state was restored.
     HistoryLost,
 }

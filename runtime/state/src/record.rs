@@ -4,9 +4,10 @@
 //! |---|---|
 //! | `0x10`, bucket (8 bytes), part (1), sequence (4) | groups of a bucket as an Arrow batch: what an epoch added to them, or, flagged, all there is of them, replacing what came before |
 //! | `0x11`, an encoded key | the state of one key without a window |
-//! | `0x12` | to where windows have given their results, or rows of a join are over, or those of OVER given |
+//! | `0x12` | to where windows have given their results, or rows of a join are over, or those of OVER or a temporal join given |
 //! | `0x13`, … | rows that a join or OVER keeps: `timed_rows/log.rs` |
 //! | `0x14`, an encoded key | what OVER keeps of a key's rows that are given: `over/keys.rs` |
+//! | `0x15`, an encoded key | the row of a key that is valid: `temporal_join/versions.rs` |
 //!
 //! Numbers in keys are big-endian, others little-endian. A value begins with the version of the encoding, a byte
 //! of flags, the arrival number of the next row, and up to which end windows were final before.

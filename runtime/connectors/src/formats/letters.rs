@@ -33,6 +33,10 @@ impl<F: Formats> Formats for DeadLetterFormats<F> {
         }))
     }
 
+    fn keys(&self, contract: &Contract) -> Result<Box<dyn Decoder>, FormatError> {
+        self.0.keys(contract)
+    }
+
     fn encoder(&self, contract: &Contract) -> Result<Box<dyn Encoder>, FormatError> {
         self.0.encoder(contract)
     }

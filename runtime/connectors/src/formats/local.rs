@@ -24,6 +24,10 @@ impl Formats for AsJson {
         Ok(Box::new(json::JsonDecoder::pruned(contract, columns)?))
     }
 
+    fn keys(&self, contract: &Contract) -> Result<Box<dyn Decoder>, FormatError> {
+        Ok(Box::new(json::KeyDecoder::new(contract)?))
+    }
+
     fn encoder(&self, contract: &Contract) -> Result<Box<dyn Encoder>, FormatError> {
         Ok(match contract.format {
             Format::Json => Box::new(json::JsonEncoder::new(contract)?),

@@ -58,6 +58,11 @@ impl Formats for FormatRegistry {
         })
     }
 
+    /// Whatever the format, a key is JSON's.
+    fn keys(&self, contract: &Contract) -> Result<Box<dyn Decoder>, FormatError> {
+        Ok(Box::new(json::KeyDecoder::new(contract)?))
+    }
+
     fn encoder(&self, contract: &Contract) -> Result<Box<dyn Encoder>, FormatError> {
         encoder(contract)
     }

@@ -9,7 +9,7 @@ use headworks_engine::format::{Decoder, Encoder};
 use headworks_plan::{Contract, Field};
 use headworks_sql::keyed::{Keyed, KeyedRows};
 use headworks_sql::schema::Schema;
-use headworks_sql::{Branch, Dataflow, plan};
+use headworks_sql::{Branch, Dataflow, Reads, plan};
 use headworks_state::{Change, EpochOutput, Pool, Spec, StatePartition};
 use serde_json::Value;
 
@@ -198,7 +198,10 @@ impl State<'_> {
                 };
                 let time = stream.event_time_ms(record);
                 *greatest = (*greatest).max(Some(time - stream.disorder_ms));
-                for branch in flow.branches().filter(|branch| branch.input == *input) {
+                // No record is one without a value.
+                let reads =
+                    |branch: &&Branch| branch.input == *input && branch.reads != Reads::Tombstones;
+                for branch in flow.branches().filter(reads) {
                     let batch = evaluated(branch, stream, std::slice::from_ref(record));
                     let late = self.shard.add(&batch, 0).unwrap();
                     assert_eq!(late, Vec::<u32>::new(), "no record is late");

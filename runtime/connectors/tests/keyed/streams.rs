@@ -64,8 +64,12 @@ impl Stream {
                 labels: vec![],
             }
         });
+        let key = stream["key"].as_array().into_iter().flatten();
+        let key: Vec<String> = key.map(|key| key.as_str().unwrap().to_owned()).collect();
         let contract = Contract {
             fields: fields.collect(),
+            compacted: !key.is_empty(),
+            key,
             event_time: Some(EventTime {
                 field: time.to_owned(),
                 max_out_of_orderness_ms: disorder_ms.unsigned_abs(),

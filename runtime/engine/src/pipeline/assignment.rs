@@ -1,5 +1,7 @@
 //! What the group gives and takes back, and where reading begins.
 
+use headworks_plan::StartFrom;
+
 use super::owned::Owned;
 use super::{ATTEMPTS, Pipeline, StageOperator, start};
 use crate::log::{Event, Log, LogError, Partition};
@@ -52,15 +54,18 @@ impl<L: Log> Pipeline<L> {
     /// only once this succeeds.
     pub(super) fn read_from_commits(&mut self, partitions: &[Partition]) -> Result<(), LogError> {
         let mut attempt = 0;
+        let (stateless, start_from) = (&self.stateless, self.settings.start_from);
+        let from = |partition: Partition| {
+            // Of versions the last one of a key may be the first record of all.
+            if stateless.reads_all(partition.topic) {
+                StartFrom::Earliest
+            } else {
+                start_from
+            }
+        };
         let mut start = loop {
             let accepted = self.settings.accept_data_loss.as_deref();
-            match start::resolve(
-                &mut self.log,
-                &self.topics,
-                partitions,
-                self.settings.start_from,
-                accepted,
-            ) {
+            match start::resolve(&mut self.log, &self.topics, partitions, from, accepted) {
                 Err(LogError::Retriable { message }) if attempt < ATTEMPTS => {
                     tracing::info!(message, "the group's commits can't be read yet");
                     attempt += 1;

@@ -1,6 +1,7 @@
 //! Both parts of a pipeline with state over a broker on which nothing goes wrong by itself.
 
 mod standstill;
+mod versions;
 mod world;
 
 use std::time::Duration;

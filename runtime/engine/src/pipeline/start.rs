@@ -24,7 +24,7 @@ pub(super) fn resolve(
     log: &mut impl Log,
     topics: &[String],
     partitions: &[Partition],
-    from: StartFrom,
+    from: impl Fn(Partition) -> StartFrom,
     accepted: Option<&str>,
 ) -> Result<Start, LogError> {
     let committed = log.committed(partitions)?;
@@ -41,7 +41,7 @@ pub(super) fn resolve(
     for ((&partition, committed), bounds) in partitions.iter().zip(committed).zip(bounds) {
         let Some(position) = committed else {
             fresh = true;
-            positions.push((partition, first(log, partition, from)?));
+            positions.push((partition, first(log, partition, from(partition))?));
             continue;
         };
         if (bounds.earliest..=bounds.end).contains(&position.offset) {

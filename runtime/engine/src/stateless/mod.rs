@@ -6,10 +6,12 @@
 mod event_time;
 mod fix;
 mod staged;
+mod tombstones;
 
 pub(crate) use event_time::EventTime;
 pub(crate) use fix::Fix;
 pub(crate) use staged::{Bad, Staged, StagedRows, in_order, taken};
+pub(crate) use tombstones::Tombstones;
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
@@ -72,6 +74,9 @@ pub(crate) struct Input {
     /// The stream's quality rules over the decoded columns.
     pub(crate) rules: Option<Rules>,
     pub(crate) branches: Vec<Branch>,
+    /// Present: its records replace each other, and one without a value is no bad one, but deletes its key. All records are read then,
+    /// from the first one that is kept, wherever reading is said to begin.
+    pub(crate) tombstones: Option<Tombstones>,
 }
 
 /// One `SELECT` over an input.
@@ -118,12 +123,28 @@ impl StatelessOperator {
         }
         let tells = self.tells;
         for (at, (input, rows)) in self.inputs.iter_mut().zip(&rows_of).enumerate() {
-            if !rows.is_empty() {
-                input.run((at, tells), rows, batch, &mut self.outputs, staged)?;
+            if rows.is_empty() {
+                continue;
+            }
+            let is_value = |row: &&usize| batch.value(**row).is_some();
+            match &mut input.tombstones {
+                Some(tombstones) if !rows.iter().all(|row| is_value(&row)) => {
+                    let (values, gone): (Vec<usize>, Vec<usize>) =
+                        rows.iter().partition(|row| is_value(row));
+                    tombstones.run(&gone, batch, staged)?;
+                    input.run((at, tells), &values, batch, &mut self.outputs, staged)?;
+                }
+                _ => input.run((at, tells), rows, batch, &mut self.outputs, staged)?,
             }
         }
         staged.settle();
         Ok(())
+    }
+
+    /// True: of the input with this index all records are read, wherever reading is said to begin.
+    pub(crate) fn reads_all(&self, input: u16) -> bool {
+        let input = self.inputs.get(usize::from(input));
+        input.is_some_and(|input| input.tombstones.is_some())
     }
 
     /// The quality rules that it counts by, before anything is counted.

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 
 use headworks_plan::{Check, Contract, DeadLetterReason, Rule, RuleAction, Stream, TableOutput};
 
+use super::keyed_fixture_format::BarFormats;
 use crate::format::{DecodeError, Decoder, Encoder, FormatError, Formats, RowError};
 use crate::judge::rules::Rules;
 use crate::stateless::{Branch, Evaluation, Input, Output, ResultForm, StatelessOperator};
@@ -121,6 +122,10 @@ impl Formats for WordFormats {
         }))
     }
 
+    fn keys(&self, contract: &Contract) -> Result<Box<dyn Decoder>, FormatError> {
+        BarFormats.keys(contract)
+    }
+
     fn encoder(&self, _: &Contract) -> Result<Box<dyn Encoder>, FormatError> {
         Ok(Box::new(Words::default()))
     }
@@ -166,6 +171,7 @@ fn branch(divisor: i64, factor: i64) -> Branch {
 
 pub(crate) fn stateless(inputs: usize, output: &str) -> StatelessOperator {
     let input = |_| Input {
+        tombstones: None,
         decoder: Box::new(Words::default()),
         event_time: None,
         columns: Vec::new(),

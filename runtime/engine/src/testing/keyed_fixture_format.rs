@@ -18,6 +18,7 @@ use headworks_state::{Pool, Spec};
 
 use super::join_fixture::{self, Join};
 use super::over_fixture::{self, Looks};
+use super::temporal_fixture::{self, Temporal};
 use crate::format::{DecodeError, Decoder, Encoder, FormatError, Formats, RowError};
 use crate::keyed::exchange_writer::ExchangeWriter;
 use crate::keyed::results::{DeleteEncoding, Projection, Results, SinkWriter};
@@ -43,6 +44,8 @@ pub(crate) enum Query {
     First,
     /// Pairs of rows of two inputs.
     Join(Join),
+    /// Rows of one input with what the other one held at their time.
+    Temporal(Temporal),
     /// Each row, with what those of its key before it come to.
     Over(Looks),
 }
@@ -57,12 +60,13 @@ impl Query {
 
     /// True: results come by event time, and are final.
     pub(crate) fn by_event_time(self) -> bool {
-        matches!(self, Query::Windowed(_) | Query::Join(_) | Query::Over(_))
+        !matches!(self, Query::Upserts | Query::First)
     }
 
     fn rows(self) -> SchemaRef {
         match self {
             Query::Join(_) => join_fixture::rows_schema(),
+            Query::Temporal(_) => temporal_fixture::rows_schema(),
             _ => rows_schema(),
         }
     }
@@ -91,7 +95,7 @@ fn results_schema(query: Query) -> SchemaRef {
     };
     let mut fields = vec![Field::new("k", DataType::Utf8, false)];
     match query {
-        Query::Join(_) => return join_fixture::results_schema(),
+        Query::Join(_) | Query::Temporal(_) => return join_fixture::results_schema(),
         Query::Over(_) => return over_fixture::results_schema(),
         Query::Windowed(_) => fields.extend([
             moment("window_start"),
@@ -121,6 +125,7 @@ pub(crate) fn spec(query: Query, allowed_lateness_ms: i64) -> Spec {
     };
     let operator = match query {
         Query::Join(join) => join.operator(),
+        Query::Temporal(temporal) => temporal.operator(),
         Query::Over(looks) => looks.operator(),
         Query::First => Operator::Rank(Rank {
             order: vec![Order {
@@ -206,8 +211,32 @@ impl Formats for BarFormats {
         Ok(Box::new(Words::default()))
     }
 
+    fn keys(&self, _: &Contract) -> Result<Box<dyn Decoder>, FormatError> {
+        Ok(Box::new(KeyTexts::default()))
+    }
+
     fn encoder(&self, _: &Contract) -> Result<Box<dyn Encoder>, FormatError> {
         Ok(Box::new(Bars))
+    }
+}
+
+/// Reads keys, which are the text of their only field.
+#[derive(Default)]
+pub(crate) struct KeyTexts(Vec<String>);
+
+impl Decoder for KeyTexts {
+    fn decode(&mut self, key: &[u8]) -> Result<(), DecodeError> {
+        self.0.push(String::from_utf8_lossy(key).into_owned());
+        Ok(())
+    }
+
+    fn rows(&self) -> usize {
+        self.0.len()
+    }
+
+    fn finish(&mut self) -> Result<RecordBatch, FormatError> {
+        let keys: ArrayRef = Arc::new(StringArray::from_iter_values(self.0.drain(..)));
+        RecordBatch::try_from_iter([("k", keys)]).map_err(|source| FormatError::Columns { source })
     }
 }
 
@@ -279,11 +308,16 @@ pub(crate) fn stateless(query: Query, inputs: usize) -> StatelessOperator {
         columns: Vec::new(),
         fix: None,
         rules: None,
+        tombstones: (matches!(query, Query::Temporal(_)) && at == 1)
+            .then(temporal_fixture::tombstones),
         branches: vec![Branch {
             columns: vec![0, 1, 2],
             evaluate: match query {
                 Query::Join(_) => Box::new(move |batch: &RecordBatch| {
                     join_fixture::of_side(rows(batch)?, at == 1)
+                }),
+                Query::Temporal(_) => Box::new(move |batch: &RecordBatch| {
+                    temporal_fixture::of_side(rows(batch)?, at == 1)
                 }),
                 _ => Box::new(rows),
             },

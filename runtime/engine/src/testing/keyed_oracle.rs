@@ -54,8 +54,8 @@ pub(crate) fn windows(window: Window, at: i64) -> Vec<(i64, i64)> {
 pub(crate) fn oracle(query: Query, rows: &[Row], until: i64) -> Vec<String> {
     let mut lines = Vec::new();
     match query {
-        // Its rows have sides: `join_fixture::oracle`.
-        Query::Join(_) => {}
+        // Their rows have sides: `join_fixture::oracle`, `temporal_fixture::oracle`.
+        Query::Join(_) | Query::Temporal(_) => {}
         Query::Over(looks) => lines.extend(over_fixture::oracle(looks, rows, until)),
         Query::First => {
             let mut best: BTreeMap<&str, (i64, i64)> = BTreeMap::new();

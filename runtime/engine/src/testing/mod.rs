@@ -11,5 +11,6 @@ pub(crate) mod over_fixture;
 mod plans;
 mod replay_simulation;
 pub(crate) mod simulation;
+pub(crate) mod temporal_fixture;
 
 pub(crate) use plans::{keyed_stages, streams_stage, table_stage};

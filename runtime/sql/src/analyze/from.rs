@@ -4,7 +4,8 @@ use super::bound_expr::{Analyzed, refuse};
 use super::scope::{NotNull, Scope};
 use super::select::{Environment, query};
 use super::{BoundSelect, Input, Stream, join, window};
-use crate::error::SqlError;
+use crate::branch::Reads;
+use crate::error::{Place, SqlError};
 use crate::schema::Schema;
 use crate::stack;
 use crate::suggest::nearest;
@@ -16,6 +17,12 @@ pub(super) fn from<'a>(
     from: &'a From,
     environment: &Environment<'a>,
 ) -> Analyzed<Vec<(BoundSelect, Scope)>> {
+    if let Some(time) = &from.as_of {
+        return refuse(
+            time.place,
+            "FOR SYSTEM_TIME AS OF is for the right side of a join, and takes the event time of the left one: FROM orders AS o JOIN rates FOR SYSTEM_TIME AS OF o.placed_at AS r ON o.currency = r.currency",
+        );
+    }
     if let FromSource::Join(join) = &from.source {
         return join::join(join, environment).map(|joined| vec![joined]);
     }
@@ -34,6 +41,42 @@ pub(super) fn from<'a>(
             (checked, scope)
         })
         .collect())
+}
+
+/// What FROM names with FOR SYSTEM_TIME AS OF: the versions that a stream holds.
+pub(super) fn versions(
+    from: &From,
+    environment: &Environment<'_>,
+) -> Analyzed<(BoundSelect, Scope)> {
+    let FromSource::Name(name) = &from.source else {
+        return refuse(
+            Place::default(),
+            "FOR SYSTEM_TIME AS OF stands behind a stream",
+        );
+    };
+    if environment.with.iter().any(|n| n.name.text == name.text) {
+        return refuse(
+            name.place,
+            format!(
+                "\"{}\" is a sub-query, and only a stream has versions: name the compacted stream itself, and say what else is wanted of its rows in ON or WHERE",
+                name.text
+            ),
+        );
+    }
+    let mut renamed = rename(vec![stream(name, environment)?], &from.columns)?;
+    let Some(mut versions) = renamed.pop() else {
+        return refuse(name.place, "FROM gives no rows");
+    };
+    if let Input::Stream(stream) = &mut versions.input {
+        stream.reads = Reads::Versions;
+    }
+    let scope = Scope {
+        name: from.alias.as_ref().unwrap_or(name).text.clone(),
+        columns: versions.columns.clone(),
+        sides: Vec::new(),
+        not_null: NotNull::default(),
+    };
+    Ok((versions, scope))
 }
 
 /// The branches of what FROM reads, and the name that they have without an alias.
@@ -95,6 +138,8 @@ fn stream(name: &Name, environment: &Environment) -> Analyzed<BoundSelect> {
             time: time.and_then(|time| path(&schema, &time.field)),
             time_field: time.map(|time| time.field.clone()),
             compacted: contract.compacted,
+            key: contract.key.clone(),
+            reads: Reads::Records,
         }),
         schema,
         filter: None,

@@ -16,15 +16,17 @@ use super::select::{Environment, and};
 use super::stateful_node::{JoinNode, StatefulNode, column, picked};
 use super::{BoundSelect, Input};
 use crate::branch::Condition;
-use crate::join::{IntervalJoin, JoinCondition, JoinKind};
+use crate::error::Place;
+use crate::join::{IntervalJoin, JoinCondition, JoinKind, TemporalJoin};
 use crate::keyed::Operator;
 use crate::schema::{Column, Schema};
 use crate::syntax::ast::{Join, Wants};
 
 mod condition;
 mod inputs;
+mod temporal;
 
-use condition::Parts;
+use condition::{Parts, Rest};
 use inputs::Sides;
 
 /// Two inputs that are joined, as what a SELECT reads.
@@ -32,6 +34,9 @@ pub(super) fn join<'a>(
     join: &'a Join,
     environment: &Environment<'a>,
 ) -> Analyzed<(BoundSelect, Scope)> {
+    if let Some(time) = &join.right.as_of {
+        return temporal::join(join, time, environment);
+    }
     let (left, right) = match (
         from(&join.left, environment),
         from(&join.right, environment),
@@ -46,12 +51,22 @@ pub(super) fn join<'a>(
     let mut sides = Sides::new(join, left, right)?;
     let parts = Parts::of(join, &sides)?;
     let kind = kind_of(join.wants);
-    let rest = sides.narrow(kind, parts.rest)?;
+    let rest = sides.narrow((kind.keeps_left(), kind.keeps_right()), parts.rest)?;
+    let (filter, condition) = asked(rest, kind == JoinKind::Inner)?;
     let scope = sides.scope().clone();
+    let bounds = (parts.lower, parts.upper);
+    let node = node(join, sides, parts.keys, bounds, condition);
+    Ok(joined(node, scope, filter, kind.is_of_left()))
+}
+
+/// What else is asked of a pair: of an inner join in a filter after it, otherwise in its condition, with that one's text.
+type Asked = (Option<BoundExpr>, Option<(BoundExpr, Arc<str>)>);
+
+fn asked(rest: Vec<Rest<'_>>, after: bool) -> Analyzed<Asked> {
     let mut filter = None;
     let mut condition = None;
     for part in rest {
-        if kind == JoinKind::Inner {
+        if after {
             filter = Some(match filter.take() {
                 None => part.typed,
                 Some(before) => and(before, part.typed)?,
@@ -72,15 +87,18 @@ pub(super) fn join<'a>(
             }
         });
     }
-    let node = node(
-        join,
-        sides,
-        parts.keys,
-        (parts.lower, parts.upper),
-        condition,
-    );
+    Ok((filter, condition))
+}
+
+/// What a SELECT over a join reads. `of_left`: only the columns of the left side are there.
+fn joined(
+    node: StatefulNode,
+    scope: Scope,
+    filter: Option<BoundExpr>,
+    of_left: bool,
+) -> (BoundSelect, Scope) {
     let mut sides = scope.sides;
-    if kind.is_of_left() {
+    if of_left {
         sides.truncate(1);
     }
     let width = sides.last().map_or(0, |side| side.columns.end);
@@ -104,7 +122,7 @@ pub(super) fn join<'a>(
         columns: scope.columns.clone(),
         windowed: None,
     };
-    Ok((joined, scope))
+    (joined, scope)
 }
 
 fn kind_of(wants: Wants) -> JoinKind {
@@ -124,66 +142,101 @@ fn node(
     condition: Option<(BoundExpr, Arc<str>)>,
 ) -> StatefulNode {
     let kind = kind_of(join.wants);
-    let count = sides.left.len();
-    let time = sides.time(keys.len());
-    let key_count = keys.len();
-    let mut cells = keys;
-    let named = cells.iter().map(|cell| format!("\"{}\"", cell.name));
-    let named = named.collect();
-    cells.push(time);
-    cells.push(sides.mark());
-    let mut results: Vec<(Column, usize)> = Vec::new();
-    let mut places = [Vec::new(), Vec::new()];
-    for (right, places) in places.iter_mut().enumerate() {
-        let padded = if right == 0 {
-            kind.keeps_right()
-        } else {
-            kind.keeps_left() || kind.is_of_left()
-        };
-        for index in sides.columns(right == 1) {
-            let cell = sides.cell(index);
-            let same = |known: &Cell| sides.is_same(known, &cell, right == 1);
-            let row = cells[..=key_count].iter().position(same);
-            let data_type = cell.data_type().clone();
-            let nullable = padded || sides.nullable(&cell, right == 1);
-            let shown = column(&cell.name, &data_type, nullable);
-            let row = row.unwrap_or_else(|| {
-                cells.push(cell);
-                cells.len() - 1
-            });
-            results.push((shown, row));
-            places.push(row);
-        }
-    }
-    let [left, right] = places;
-    let (mut columns, from): (Vec<Column>, Vec<usize>) = results.into_iter().unzip();
-    let distinct = distinct_names(columns.iter().map(|c| c.name.as_str()));
-    for (column, name) in columns.iter_mut().zip(distinct) {
-        column.name = name;
-    }
+    let padded = (kind.keeps_right(), kind.keeps_left() || kind.is_of_left());
+    let rows = Rows::new(&sides, keys, Vec::new(), padded);
     let operator = IntervalJoin {
         kind,
         lower,
         upper,
-        side: key_count + 1,
-        left,
-        right,
+        side: rows.keys + 1,
+        left: rows.left.clone(),
+        right: rows.right.clone(),
         condition: None,
     };
-    StatefulNode {
-        place: join.place,
-        rows: branches(sides.into_inputs(), &cells),
-        keys: key_count,
-        named,
-        time: Some(key_count),
-        window: None,
-        operator: Operator::IntervalJoin(Box::new(operator)),
-        results: Schema { columns },
-        from: from.into_iter().map(|row| vec![row]).collect(),
-        join: Some(JoinNode {
-            left: count,
-            condition,
-        }),
+    let operator = Operator::IntervalJoin(Box::new(operator));
+    rows.into_node(join.place, sides, operator, condition)
+}
+
+/// The rows of both sides, and what results take of them.
+struct Rows {
+    /// How many columns are the key. The event time comes next, then the mark of the side, then marks of the join's own, then the columns
+    /// of the sides.
+    keys: usize,
+    named: Vec<String>,
+    cells: Vec<Cell>,
+    results: Vec<Column>,
+    left: Vec<usize>,
+    right: Vec<usize>,
+}
+
+impl Rows {
+    /// `padded`: the columns of the left side, and of the right one, are null in some results.
+    fn new(sides: &Sides, keys: Vec<Cell>, marks: Vec<Cell>, padded: (bool, bool)) -> Rows {
+        let key_count = keys.len();
+        let mut cells = keys;
+        let named = cells.iter().map(|cell| format!("\"{}\"", cell.name));
+        let named = named.collect();
+        cells.push(sides.time(key_count));
+        cells.push(sides.mark());
+        cells.extend(marks);
+        let mut results: Vec<Column> = Vec::new();
+        let mut places = [Vec::new(), Vec::new()];
+        for (right, places) in places.iter_mut().enumerate() {
+            let padded = if right == 0 { padded.0 } else { padded.1 };
+            for index in sides.columns(right == 1) {
+                let cell = sides.cell(index);
+                let same = |known: &Cell| sides.is_same(known, &cell, right == 1);
+                let row = cells[..=key_count].iter().position(same);
+                let data_type = cell.data_type().clone();
+                let nullable = padded || sides.nullable(&cell, right == 1);
+                results.push(column(&cell.name, &data_type, nullable));
+                places.push(row.unwrap_or_else(|| {
+                    cells.push(cell);
+                    cells.len() - 1
+                }));
+            }
+        }
+        let distinct = distinct_names(results.iter().map(|c| c.name.as_str()));
+        for (column, name) in results.iter_mut().zip(distinct) {
+            column.name = name;
+        }
+        let [left, right] = places;
+        Rows {
+            keys: key_count,
+            named,
+            cells,
+            results,
+            left,
+            right,
+        }
+    }
+
+    fn into_node(
+        self,
+        place: Place,
+        sides: Sides,
+        operator: Operator,
+        condition: Option<(BoundExpr, Arc<str>)>,
+    ) -> StatefulNode {
+        let count = sides.left.len();
+        let from = self.left.iter().chain(&self.right);
+        StatefulNode {
+            place,
+            rows: branches(sides.into_inputs(), &self.cells),
+            keys: self.keys,
+            named: self.named,
+            time: Some(self.keys),
+            window: None,
+            operator,
+            from: from.map(|row| vec![*row]).collect(),
+            results: Schema {
+                columns: self.results,
+            },
+            join: Some(JoinNode {
+                left: count,
+                condition,
+            }),
+        }
     }
 }
 
@@ -192,6 +245,41 @@ pub(super) fn pruned(
     node: &StatefulNode,
     of: &IntervalJoin,
     used: &BTreeSet<usize>,
+) -> StatefulNode {
+    let build = |left, right, condition| {
+        Operator::IntervalJoin(Box::new(IntervalJoin {
+            left,
+            right,
+            condition,
+            ..of.clone()
+        }))
+    };
+    pruned_rows(node, (of.side, of.left.len()), used, build)
+}
+
+/// The same.
+pub(super) fn pruned_temporal(
+    node: &StatefulNode,
+    of: &TemporalJoin,
+    used: &BTreeSet<usize>,
+) -> StatefulNode {
+    let build = |left, right, condition| {
+        Operator::TemporalJoin(Box::new(TemporalJoin {
+            left,
+            right,
+            condition,
+            ..of.clone()
+        }))
+    };
+    pruned_rows(node, (of.deleted, of.left.len()), used, build)
+}
+
+/// The same: the columns of the rows up to `fixed` stay, and the first `left` results are the left side's.
+fn pruned_rows(
+    node: &StatefulNode,
+    (fixed, left): (usize, usize),
+    used: &BTreeSet<usize>,
+    build: impl FnOnce(Vec<usize>, Vec<usize>, Option<JoinCondition>) -> Operator,
 ) -> StatefulNode {
     let condition = node.join.as_ref().and_then(|join| join.condition.as_ref());
     let mut used = used.clone();
@@ -203,7 +291,7 @@ pub(super) fn pruned(
     let keep = |result: usize| used.contains(&result);
     let kept: BTreeSet<usize> = picked(&node.from, keep).concat().into_iter().collect();
     let width = node.rows.first().map_or(0, |rows| rows.columns.len());
-    let stays = |row: usize| row <= of.side || kept.contains(&row);
+    let stays = |row: usize| row <= fixed || kept.contains(&row);
     let moved: BTreeMap<usize, usize> = (0..width)
         .filter(|row| stays(*row))
         .enumerate()
@@ -219,17 +307,19 @@ pub(super) fn pruned(
     for from in &mut pruned.from {
         *from = from.iter().map(to).collect();
     }
-    let left = picked(&of.left, keep);
-    let right = picked(&of.right, |index| keep(of.left.len() + index));
     let names: Vec<String> = pruned.results.names().map(str::to_owned).collect();
-    pruned.operator = Operator::IntervalJoin(Box::new(IntervalJoin {
-        left: left.iter().map(to).collect(),
-        right: right.iter().map(to).collect(),
-        condition: condition.map(|(typed, text)| {
+    let places = |range: std::ops::Range<usize>| -> Vec<usize> {
+        let kept = range.filter(|result| keep(*result));
+        let rows = kept.filter_map(|result| node.from.get(result)?.first());
+        rows.map(to).collect()
+    };
+    pruned.operator = build(
+        places(0..left),
+        places(left..node.from.len()),
+        condition.map(|(typed, text)| {
             let compiled = Condition::new(typed.computed(), false, &node.results);
             JoinCondition::new(text.clone(), compiled.among(&names))
         }),
-        ..of.clone()
-    }));
+    );
     pruned
 }

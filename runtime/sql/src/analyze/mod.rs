@@ -37,6 +37,7 @@ mod window;
 use std::cell::Cell;
 use std::rc::Rc;
 
+use crate::branch::Reads;
 use crate::catalog::{Catalog, Overflow};
 use crate::error::SqlError;
 use crate::schema::{Column, Schema};
@@ -83,6 +84,10 @@ pub(crate) struct Stream {
     /// The same as the contract writes it.
     pub time_field: Option<String>,
     pub compacted: bool,
+    /// The contract's key.
+    pub key: Vec<String>,
+    /// What of it is read.
+    pub reads: Reads,
 }
 
 impl BoundSelect {

@@ -151,11 +151,11 @@ impl StatefulNode {
 
     /// The branches that a column of the results comes from: of a join those of one input.
     pub(crate) fn branches_of(&self, result: usize) -> &[BoundSelect] {
-        let (Some(join), Operator::IntervalJoin(of)) = (&self.join, &self.operator) else {
+        let (Some(join), Some(of_left)) = (&self.join, self.operator.left()) else {
             return &self.rows;
         };
         let (left, right) = self.rows.split_at(join.left.min(self.rows.len()));
-        if result < of.left.len() { left } else { right }
+        if result < of_left.len() { left } else { right }
     }
 
     /// The results with the labels of what they are made of.
@@ -178,6 +178,7 @@ impl StatefulNode {
         let rank = match &self.operator {
             Operator::Rank(rank) => rank,
             Operator::IntervalJoin(of) => return join::pruned(self, of, used),
+            Operator::TemporalJoin(of) => return join::pruned_temporal(self, of, used),
             Operator::Aggregate(_) | Operator::Over(_) => return self.clone(),
         };
         let first = self.keys + usize::from(self.time.is_some());

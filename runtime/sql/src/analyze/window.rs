@@ -290,7 +290,7 @@ pub(super) fn compacted_side(place: Place, stream: &str) -> SqlError {
     SqlError::new(
         place,
         format!(
-            "records of stream \"{stream}\" replace each other (it is compacted), and an interval join would pair the old ones, too; join the stream of events that it was made from"
+            "records of stream \"{stream}\" replace each other (it is compacted), and a join would pair the old ones, too; join the stream of events that it was made from, or, for what was valid at the time of the other side's rows, write JOIN {stream} FOR SYSTEM_TIME AS OF their event time"
         ),
     )
 }

@@ -59,6 +59,8 @@ pub(crate) enum Item {
 #[derive(Clone, Debug)]
 pub(crate) struct From {
     pub source: FromSource,
+    /// `FOR SYSTEM_TIME AS OF time`: of a stream the rows that were valid then.
+    pub as_of: Option<Expr>,
     pub alias: Option<Name>,
     pub columns: Vec<Name>,
 }

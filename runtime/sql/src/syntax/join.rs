@@ -1,6 +1,6 @@
 //! Joins in FROM: `a LEFT JOIN b ON …`.
 
-use super::ast::{From, FromSource, Join, Wants};
+use super::ast::{Expr, From, FromSource, Join, Wants};
 use super::{Parsed, Parser, refused};
 use crate::error::{Place, SqlError};
 
@@ -37,9 +37,28 @@ impl Parser {
                 right,
                 on,
             })),
+            as_of: None,
             alias: None,
             columns: Vec::new(),
         })
+    }
+
+    /// `FOR SYSTEM_TIME AS OF time`, if it stands here.
+    pub(super) fn as_of(&mut self, source: &FromSource) -> Parsed<Option<Expr>> {
+        if !matches!(source, FromSource::Name(_)) || !self.is_words(&["FOR", "SYSTEM_TIME"]) {
+            return Ok(None);
+        }
+        self.accept_word("FOR");
+        self.accept_word("SYSTEM_TIME");
+        self.expect_word("AS")?;
+        self.expect_word("OF")?;
+        if self.is_word("PROCTIME") {
+            return Err(SqlError::new(
+                self.place(),
+                "what is valid when a record is processed would be another answer at each run; take the event time of the left side: FOR SYSTEM_TIME AS OF o.placed_at",
+            ));
+        }
+        self.expression().map(Some)
     }
 
     /// The words of a join, if they stand here: which sides are outer ones, and where the words begin.

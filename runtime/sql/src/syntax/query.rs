@@ -276,6 +276,7 @@ impl Parser {
             }
             FromSource::Name(name)
         };
+        let as_of = self.as_of(&source)?;
         if let Some(refused) = self.refused_in_from() {
             return Err(refused);
         }
@@ -290,6 +291,7 @@ impl Parser {
         }
         Ok(From {
             source,
+            as_of,
             alias,
             columns,
         })

@@ -75,7 +75,10 @@ impl Parser {
     pub(super) fn refused_in_from(&self) -> Option<SqlError> {
         let place = self.place();
         if self.is_words(&["FOR", "SYSTEM_TIME"]) {
-            return Some(refused(place, "FOR SYSTEM_TIME AS OF (a temporal join)"));
+            return Some(SqlError::new(
+                place,
+                "FOR SYSTEM_TIME AS OF stands right behind a stream's name, before its alias: JOIN rates FOR SYSTEM_TIME AS OF o.placed_at AS r ON …",
+            ));
         }
         if self.is_sign(",") {
             return Some(SqlError::new(

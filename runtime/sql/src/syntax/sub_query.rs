@@ -135,6 +135,7 @@ pub(super) fn join(from: From, filter: Expr) -> Parsed<(From, Option<Expr>)> {
             right,
             on,
         })),
+        as_of: None,
         alias: None,
         columns: Vec::new(),
     };
@@ -168,6 +169,7 @@ fn before(from: From, rest: Option<Expr>) -> (From, Option<Expr>) {
     };
     let from = From {
         source: FromSource::Query(Box::new(query)),
+        as_of: None,
         alias: Some(name),
         columns: Vec::new(),
     };

@@ -196,6 +196,7 @@ impl Parser {
         };
         Ok(From {
             source,
+            as_of: None,
             alias: None,
             columns: Vec::new(),
         })

@@ -95,6 +95,17 @@ fn check_keyed(sql: &str, flow: &Dataflow, by: &KeyedRows, keyed: &Keyed) {
             assert!(read.flatten().all(|i| i < rows), "{sql}");
             rows - by.keys + over.functions.len()
         }
+        Operator::TemporalJoin(join) => {
+            let both = || join.left.iter().chain(&join.right);
+            let marks = [by.keys + 1, by.keys + 2];
+            assert_eq!([join.side, join.deleted], marks, "{sql}");
+            assert!(
+                both().all(|row| *row < rows && !marks.contains(row)),
+                "{sql}"
+            );
+            assert_eq!(both().count(), results, "{sql}");
+            results
+        }
         Operator::IntervalJoin(join) => {
             let both = || join.left.iter().chain(&join.right);
             assert!(

@@ -17,10 +17,11 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use headworks_sql::join::IntervalJoin;
 
-use self::pairs::{Incoming, Pair};
+use self::pairs::Incoming;
 use crate::codec::Codec;
 use crate::epoch::{EpochOutput, Figures};
 use crate::error::{StateError, columns};
+use crate::joined::{Pair, codecs};
 use crate::mutant::Mutant;
 use crate::record;
 use crate::state::{Common, State};
@@ -80,13 +81,8 @@ struct Pending {
 
 impl IntervalJoins {
     pub(crate) fn new(layout: Arc<Layout>, join: &IntervalJoin) -> IntervalJoins {
-        let codec = |columns: &[usize]| {
-            let fields = layout.spec.rows.fields();
-            let types = columns.iter().filter_map(|at| fields.get(*at));
-            Codec::new(types.map(|field| field.data_type().clone()).collect())
-        };
         IntervalJoins {
-            codecs: [codec(&join.left), codec(&join.right)],
+            codecs: codecs(&layout, [&join.left, &join.right]),
             join: join.clone(),
             layout,
             cut: i64::MIN,

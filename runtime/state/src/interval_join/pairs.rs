@@ -3,25 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, TimestampMillisecondArray,
-    UInt32Array, new_null_array,
-};
-use arrow::compute::take as take_rows;
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, TimestampMillisecondArray};
 use headworks_sql::join::JoinKind;
 
 use super::{IntervalJoins, RESULTS, Right};
-use crate::codec::{Codec, Rows};
+use crate::codec::Rows;
 use crate::error::{StateError, columns};
+use crate::joined::{Pair, results};
 use crate::mutant::Mutant;
 use crate::timed_rows::buffer::{Entry, Place};
-
-/// The rows of a result; absent: nulls.
-#[derive(Clone, Debug)]
-pub(super) struct Pair {
-    pub left: Option<Arc<[u8]>>,
-    pub right: Option<Arc<[u8]>>,
-}
 
 /// A pair that may be one, if the condition holds.
 struct Candidate {
@@ -130,7 +120,7 @@ impl IntervalJoins {
             if self.cut < partners.1 {
                 let entry = Entry {
                     row: bytes,
-                    matched: false,
+                    marked: false,
                 };
                 self.overlay.added[usize::from(right)].insert(place, key, entry);
             } else {
@@ -171,51 +161,14 @@ impl IntervalJoins {
     fn matched(&mut self, right: Right, place: Place) -> Option<bool> {
         let side = usize::from(right);
         match self.committed[side].get(place) {
-            Some(entry) => Some(!entry.matched && self.overlay.matched[side].insert(place)),
+            Some(entry) => Some(!entry.marked && self.overlay.matched[side].insert(place)),
             None => self.overlay.added[side].mark(place),
         }
     }
 
     /// Pairs as a batch of results.
     pub(super) fn results(&self, pairs: &[&Pair]) -> Result<RecordBatch, StateError> {
-        let of_left: Vec<_> = pairs.iter().map(|pair| pair.left.as_deref()).collect();
-        let mut all = decoded(&self.codecs[0], &of_left)?;
-        let of_right: Vec<_> = pairs.iter().map(|pair| pair.right.as_deref()).collect();
-        all.extend(decoded(&self.codecs[1], &of_right)?);
-        let options = RecordBatchOptions::new().with_row_count(Some(pairs.len()));
-        RecordBatch::try_new_with_options(self.layout.spec.results.clone(), all, &options)
-            .map_err(columns)
-    }
-}
-
-impl Pair {
-    /// What a result of which only the left row is wanted has.
-    fn of_left(self) -> Pair {
-        Pair {
-            right: None,
-            ..self
-        }
-    }
-
-    /// The bytes of its rows.
-    pub(super) fn size(&self) -> usize {
-        let rows = self.left.iter().chain(&self.right);
-        rows.map(|row| row.len()).sum()
-    }
-
-    pub(super) fn alone(right: Right, row: Arc<[u8]>) -> Pair {
-        let row = Some(row);
-        if right {
-            Pair {
-                left: None,
-                right: row,
-            }
-        } else {
-            Pair {
-                left: row,
-                right: None,
-            }
-        }
+        results(&self.layout, &self.codecs, pairs)
     }
 }
 
@@ -240,30 +193,4 @@ impl Incoming<'_> {
     pub(super) fn is_null(&self, row: usize) -> bool {
         self.key_columns.iter().any(|column| column.is_null(row))
     }
-}
-
-/// The columns of encoded rows; null throughout where there is no row.
-fn decoded(codec: &Codec, rows: &[Option<&[u8]>]) -> Result<Vec<ArrayRef>, StateError> {
-    let there: Vec<&[u8]> = rows.iter().flatten().copied().collect();
-    let all = codec.decode(there.iter().copied())?;
-    if there.len() == rows.len() {
-        return Ok(all);
-    }
-    let mut next = 0_u32;
-    let places: UInt32Array = rows
-        .iter()
-        .map(|row| {
-            row.map(|_| {
-                next += 1;
-                next - 1
-            })
-        })
-        .collect();
-    let padded = |column: ArrayRef| {
-        if there.is_empty() {
-            return Ok(new_null_array(column.data_type(), rows.len()));
-        }
-        take_rows(&column, &places, None).map_err(columns)
-    };
-    all.into_iter().map(padded).collect()
 }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::pairs::Pair;
 use super::{IntervalJoins, Right};
 use crate::epoch::EpochOutput;
 use crate::error::StateError;
+use crate::joined::Pair;
 use crate::timed_rows::buffer::{Entry, Place};
 use crate::timed_rows::log::{Added, Bucket, BucketId, Buckets, Head};
 
@@ -59,7 +59,7 @@ impl IntervalJoins {
     /// True if a kept row is given with nulls when it goes.
     fn is_alone(&self, right: Right, place: Place, entry: &Entry) -> bool {
         let marked = || self.overlay.matched[usize::from(right)].contains(&place);
-        self.keeps(right) && !entry.matched && !marked()
+        self.keeps(right) && !entry.marked && !marked()
     }
 
     /// The cut, or an earlier one by which about `most` rows are given alone. All rows that are over by one moment go together.

@@ -231,7 +231,7 @@ impl State for OverRows {
             }
             let entry = Entry {
                 row: values.row(row).into(),
-                matched: false,
+                marked: false,
             };
             let place = (time, first + row as i64);
             self.added.insert(place, keys.row(row), entry);

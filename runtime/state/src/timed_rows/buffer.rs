@@ -14,8 +14,8 @@ pub(crate) type Place = (i64, i64);
 pub(crate) struct Entry {
     /// Its columns, encoded.
     pub row: Arc<[u8]>,
-    /// It has made a pair.
-    pub matched: bool,
+    /// What there is to say of it: in an interval join it has made a pair, in a temporal one it deletes its key.
+    pub marked: bool,
 }
 
 /// The rows.
@@ -125,13 +125,13 @@ impl Buffer {
     /// As if each had made a pair: for a mutant.
     pub(crate) fn mark_all(&mut self) {
         let rows = self.by_key.values_mut().flat_map(BTreeMap::values_mut);
-        rows.for_each(|entry| entry.matched = true);
+        rows.for_each(|entry| entry.marked = true);
     }
 
     /// The row has made a pair. Gives whether it is the first; none, where there is no such row.
     pub(crate) fn mark(&mut self, place: Place) -> Option<bool> {
         let key = self.by_time.get(&place)?;
         let entry = self.by_key.get_mut(key)?.get_mut(&place)?;
-        Some(!std::mem::replace(&mut entry.matched, true))
+        Some(!std::mem::replace(&mut entry.marked, true))
     }
 }

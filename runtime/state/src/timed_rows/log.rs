@@ -56,7 +56,7 @@ fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("time", DataType::Int64, false),
         Field::new("arrival", DataType::Int64, false),
-        Field::new("matched", DataType::Boolean, false),
+        Field::new("marked", DataType::Boolean, false),
         Field::new("key", DataType::Binary, false),
         Field::new("row", DataType::Binary, false),
     ]))
@@ -189,7 +189,7 @@ pub(crate) fn read_key(key: &[u8]) -> Result<Key, StateError> {
 fn batch(rows: &[Added<'_>]) -> Result<RecordBatch, StateError> {
     let times = Int64Array::from_iter_values(rows.iter().map(|((time, _), ..)| *time));
     let arrivals = Int64Array::from_iter_values(rows.iter().map(|((_, arrival), ..)| *arrival));
-    let matched: BooleanArray = rows.iter().map(|(.., entry)| Some(entry.matched)).collect();
+    let marked: BooleanArray = rows.iter().map(|(.., entry)| Some(entry.marked)).collect();
     let keys = BinaryArray::from_iter_values(rows.iter().map(|(_, key, _)| key));
     let values = BinaryArray::from_iter_values(rows.iter().map(|(.., entry)| &entry.row));
     RecordBatch::try_new(
@@ -197,7 +197,7 @@ fn batch(rows: &[Added<'_>]) -> Result<RecordBatch, StateError> {
         vec![
             Arc::new(times),
             Arc::new(arrivals),
-            Arc::new(matched),
+            Arc::new(marked),
             Arc::new(keys),
             Arc::new(values),
         ],
@@ -210,12 +210,12 @@ pub(crate) fn read_rows(body: &[u8]) -> Result<Vec<(Place, Vec<u8>, Entry)>, Sta
     let batch = record::read_batch(body, &schema())?;
     let times = batch.column(0).as_primitive::<Int64Type>();
     let arrivals = batch.column(1).as_primitive::<Int64Type>();
-    let (matched, keys) = (batch.column(2).as_boolean(), batch.column(3));
+    let (marked, keys) = (batch.column(2).as_boolean(), batch.column(3));
     let (keys, rows) = (keys.as_binary::<i32>(), batch.column(4).as_binary::<i32>());
     let row = |at: usize| {
         let entry = Entry {
             row: rows.value(at).into(),
-            matched: matched.value(at),
+            marked: marked.value(at),
         };
         let place = (times.value(at), arrivals.value(at));
         (place, keys.value(at).to_vec(), entry)

@@ -219,7 +219,7 @@ impl Oracle {
                 ]
             }
             // They have oracles of their own.
-            Operator::IntervalJoin(_) | Operator::Over(_) => Vec::new(),
+            Operator::IntervalJoin(_) | Operator::TemporalJoin(_) | Operator::Over(_) => Vec::new(),
             Operator::Rank(rank) => first(rank, rows)
                 .iter()
                 .enumerate()

@@ -14,6 +14,7 @@ mod quality;
 mod replayed;
 mod stateless;
 mod upserts;
+mod versions;
 mod windows;
 
 use std::collections::BTreeMap;
@@ -132,6 +133,7 @@ pub fn all(c: &Cluster, seed: u64, seconds: u64) -> Vec<Box<dyn Contestant>> {
         Box::new(windows::Greatest),
         Box::new(joined::Joined),
         Box::new(looked_back::LookedBack),
+        Box::new(versions::Versions::new(seed)),
         Box::new(upserts::Newest),
         Box::new(upserts::Totals),
         Box::new(formats::Chain),

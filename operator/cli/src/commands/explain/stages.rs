@@ -5,7 +5,7 @@ use headworks_operator::planning::stages::End;
 use headworks_operator::planning::{self, check::unique_columns};
 use headworks_plan::{Edge, names::version};
 use headworks_sql::dataflow::{Dataflow, Stage as Part};
-use headworks_sql::join::{IntervalJoin, JoinKind};
+use headworks_sql::join::{IntervalJoin, JoinKind, TemporalJoin};
 use headworks_sql::keyed::over::{Frame, Over, OverFunction};
 use headworks_sql::keyed::{Aggregate, Function, Keyed, KeyedRows, Operator, Rank, Window};
 use serde::Serialize;
@@ -156,6 +156,7 @@ fn kept(pipeline: &Pipeline, rows: &KeyedRows, keyed: &Keyed, changelog: String)
             Operator::Aggregate(list) => list.iter().map(|a| aggregate(rows, a)).collect(),
             Operator::Rank(of) => vec![rank(rows, of)],
             Operator::IntervalJoin(of) => vec![join(of)],
+            Operator::TemporalJoin(of) => vec![temporal_join(of)],
             Operator::Over(of) => over(rows, of),
         },
         memory: bounds.memory.to_string(),
@@ -270,6 +271,11 @@ fn join(of: &IntervalJoin) -> String {
         text(of.lower),
         text(of.upper)
     )
+}
+
+fn temporal_join(of: &TemporalJoin) -> String {
+    let kind = if of.outer { "LEFT" } else { "INNER" };
+    format!("{kind} JOIN, the left row with the version that was valid at its time")
 }
 
 /// What is computed for each row, and over which rows.

@@ -31,6 +31,7 @@ pub(crate) mod decimal;
 mod decode;
 mod encode;
 pub(in crate::formats) mod fault;
+mod key;
 pub(in crate::formats) mod object;
 pub(crate) mod temporal;
 pub(in crate::formats) mod value;
@@ -45,6 +46,7 @@ use headworks_sql::schema::Schema;
 pub use decode::JsonDecoder;
 pub use encode::JsonEncoder;
 pub(crate) use encode::JsonValue;
+pub use key::KeyDecoder;
 
 pub(in crate::formats) fn schema(contract: &Contract) -> Result<Schema, FormatError> {
     Schema::from_contract(contract).map_err(|error| FormatError::Value {

@@ -23,7 +23,7 @@ def flink_type(ours):
     return head.upper() + "<" + ", ".join(flink_type(p) for p in parts) + ">"
 
 
-def table(name, fields, event_time=None, disorder=0, rows=(), work="."):
+def table(name, fields, event_time=None, disorder=0, rows=(), work=".", key=()):
     """The statement that makes a table of (name, type, nullable); its rows are lists of JSON values."""
     folder = f"{work}/{name}"
     os.makedirs(folder, exist_ok=True)
@@ -35,6 +35,8 @@ def table(name, fields, event_time=None, disorder=0, rows=(), work="."):
         days, clock = divmod(disorder, 86400)
         late = f"{days} {clock // 3600:02}:{clock // 60 % 60:02}:{clock % 60:02}"
         columns.append(f"WATERMARK FOR `{event_time}` AS `{event_time}` - INTERVAL '{late}' DAY TO SECOND")
+    if key:
+        columns.append(f"PRIMARY KEY ({', '.join(f'`{k}`' for k in key)}) NOT ENFORCED")
     return (f"CREATE TABLE `{name}` ({', '.join(columns)}) WITH ('connector' = 'filesystem', 'path' = 'file://{folder}', "
             "'format' = 'json', 'json.timestamp-format.standard' = 'ISO-8601')")
 

@@ -81,6 +81,10 @@ impl Formats for TwinFormats {
         }))
     }
 
+    fn keys(&self, contract: &Contract) -> Result<Box<dyn Decoder>, FormatError> {
+        BarFormats.keys(contract)
+    }
+
     fn encoder(&self, contract: &Contract) -> Result<Box<dyn Encoder>, FormatError> {
         BarFormats.encoder(contract)
     }

@@ -12,12 +12,14 @@ use headworks_plan::{PipelinePlan, Reason, Stream};
 use headworks_sql::schema::Schema;
 use headworks_sql::target::Mapping;
 use headworks_sql::types::DataType;
-use headworks_sql::{Branch, Catalog, Dataflow, target};
+use headworks_sql::{Branch, Catalog, Dataflow, Reads, target};
 use snafu::{ResultExt, Snafu, ensure};
 
 use crate::format::{FormatError, Formats};
 use crate::judge::rules::{RuleError, Rules};
-use crate::stateless::{self, Evaluation, EventTime, Input, Output, ResultForm, StatelessOperator};
+use crate::stateless::{
+    self, Evaluation, EventTime, Input, Output, ResultForm, StatelessOperator, Tombstones,
+};
 
 /// Why a plan can't be run. The operator checks the same before it makes a pod, so these are met only
 /// when operator and runtime differ.
@@ -195,6 +197,7 @@ pub(super) fn input(
         .context(FormatSnafu {
             stream: &stream.name,
         })?;
+    let tombstones = tombstones(stream, branches, formats)?;
     let mut of_stream = Vec::new();
     for branch in branches.extract_if(.., |branch| branch.input == stream.name) {
         let mappings = outputs
@@ -235,7 +238,37 @@ pub(super) fn input(
         branches: of_stream,
         columns,
         fix: None,
+        tombstones,
     })
+}
+
+/// What happens to the stream's records without a value, if a branch of the query, which is taken out, wants them.
+fn tombstones(
+    stream: &Stream,
+    branches: &mut Vec<Branch>,
+    formats: &dyn Formats,
+) -> Result<Option<Tombstones>, CompileError> {
+    let wants = |branch: &Branch| branch.input == stream.name && branch.reads == Reads::Tombstones;
+    let Some(branch) = branches.extract_if(.., |branch| wants(branch)).next() else {
+        return Ok(None);
+    };
+    let contract = &stream.contract;
+    let keys = formats.keys(contract).context(FormatSnafu {
+        stream: &stream.name,
+    })?;
+    let column = |read: &String| contract.key.iter().position(|key| key == read);
+    Ok(Some(Tombstones {
+        keys,
+        schema: branch.input_schema.clone(),
+        columns: branch.columns.iter().map(column).collect(),
+        evaluate: Box::new(move |batch: &RecordBatch| {
+            let evaluated = branch.evaluate(batch).map_err(|error| error.to_string())?;
+            Ok(Evaluation {
+                rows: evaluated.rows.values().to_vec(),
+                outputs: vec![evaluated.batch],
+            })
+        }),
+    }))
 }
 
 /// Where the stream's event time is among these columns, if it is there.

@@ -73,6 +73,7 @@ fn fixed(
         })
     });
     Ok(Input {
+        tombstones: None,
         decoder,
         fix: Some(Fix { evaluate }),
         ..input

@@ -123,13 +123,12 @@ impl World {
     }
 
     pub(super) fn second(&self) -> Pipeline<MemoryLog> {
-        let operator = second(
-            self.query,
-            0,
-            self.settings("in").inputs,
-            self.memory_bytes,
-            self.state_bytes,
-        );
+        self.second_of(self.settings("in").inputs)
+    }
+
+    /// The same behind a first part with these inputs.
+    pub(super) fn second_of(&self, inputs: Vec<InputTopic>) -> Pipeline<MemoryLog> {
+        let operator = second(self.query, 0, inputs, self.memory_bytes, self.state_bytes);
         Pipeline::with_operator(
             self.broker.open_in("second", "member-0", &["re"]).unwrap(),
             crate::stateless::StatelessOperator::default(),

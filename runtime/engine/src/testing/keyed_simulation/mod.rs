@@ -26,6 +26,7 @@ use crate::testing::simulation::seeds;
 
 mod joins;
 mod over;
+mod temporal;
 mod verdict;
 mod world;
 
@@ -46,6 +47,7 @@ enum Broken {
 enum Of {
     Groups,
     Joins,
+    Temporal,
     Over,
 }
 
@@ -54,6 +56,8 @@ struct Written {
     partition: usize,
     offset: i64,
     value: Option<String>,
+    /// Of one without a value that deletes a key: which, and from when on.
+    deletes: Option<(String, i64)>,
     /// The first version of the rules that may judge it.
     judged_from: i64,
 }

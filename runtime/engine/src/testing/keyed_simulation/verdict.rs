@@ -10,6 +10,7 @@ use crate::testing::keyed_fixture_format::Query;
 use crate::testing::keyed_oracle::{Row, oracle, row, windows};
 use crate::testing::keyed_rules::{DROPPED, is_taken_out};
 use crate::testing::simulation::same;
+use crate::testing::temporal_fixture::{self, Event};
 
 /// The dead letters of a run.
 #[derive(Default)]
@@ -37,9 +38,14 @@ impl World {
         } = self.letters()?;
         let mut rows: Vec<Row> = Vec::new();
         let mut sided: Vec<(bool, Row)> = Vec::new();
+        let mut events: Vec<Event> = Vec::new();
         let mut bad = Vec::new();
         for written in &self.written {
             let place = written.place();
+            if let Some((key, from)) = &written.deletes {
+                events.push(Event::Deletion(key.clone(), *from));
+                continue;
+            }
             if let (Some(last), Some(n)) = (self.rules, number(written.value.as_deref())) {
                 let told = refused.get(&place).copied();
                 let judges = (written.judged_from, last);
@@ -51,7 +57,9 @@ impl World {
             match row(written.value.as_deref()) {
                 Ok(Some(_)) if late.contains(&place) => {}
                 Ok(row) => {
-                    sided.extend(row.clone().map(|row| (written.topic == 1, row)));
+                    let right = written.topic == 1;
+                    sided.extend(row.clone().map(|row| (right, row)));
+                    events.extend(row.clone().filter(|_| right).map(Event::Row));
                     rows.extend(row);
                 }
                 Err(reason) => bad.push(format!("{place} {reason}")),
@@ -74,6 +82,11 @@ impl World {
             + 1;
         let expected = match self.query {
             Query::Join(join) => join_fixture::oracle(join, &sided, END),
+            Query::Temporal(temporal) => {
+                let left = sided.into_iter().filter(|(right, _)| !right);
+                let left: Vec<Row> = left.map(|(_, row)| row).collect();
+                temporal_fixture::oracle(temporal, &left, &events, until)
+            }
             _ => oracle(self.query, &rows, until),
         };
         same("results", expected, self.results()?)?;

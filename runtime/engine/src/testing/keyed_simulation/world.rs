@@ -16,10 +16,11 @@ use crate::testing::join_fixture::Join;
 use crate::testing::keyed_fixture_format::{Query, STATE_BYTES, first, second, stateless};
 use crate::testing::keyed_rules::{DROPPED, REFUSED, judged, judged_behind_time};
 use crate::testing::over_fixture::Looks;
+use crate::testing::temporal_fixture::Temporal;
 
 impl World {
     pub(super) fn new(seed: u64, broken: Option<Broken>, of: Of) -> World {
-        let joins = of == Of::Joins;
+        let (joins, temporal) = (of == Of::Joins, of == Of::Temporal);
         let mut chance = Chance::new(seed.wrapping_mul(0x9E37_79B9) ^ 0x5EED);
         let faults = Faults {
             kill: chance.below(8),
@@ -38,7 +39,11 @@ impl World {
         if let Some(Broken::Client(mutant)) = broken {
             brokers = brokers.with_mutant(mutant);
         }
-        let inputs = if joins { 1 } else { chance.below(2) };
+        let inputs = if joins || temporal {
+            1
+        } else {
+            chance.below(2)
+        };
         let partitions: Vec<usize> = (0..=inputs).map(|_| 1 + chance.below(3) as usize).collect();
         let shards = 1 + chance.below(3) as usize;
         for (at, partitions) in partitions.iter().enumerate() {
@@ -59,6 +64,9 @@ impl World {
                 // Around 0, so that the last records of all, which have one event time, make pairs.
                 lower: -(chance.below(150) as i64),
                 upper: chance.below(150) as i64,
+            }),
+            kind if temporal => Query::Temporal(Temporal {
+                outer: kind % 2 == 0,
             }),
             _ if of == Of::Over => Query::Over(Looks {
                 back_ms: (!chance.once_in(300)).then(|| chance.below(150) as i64),
@@ -124,7 +132,13 @@ impl World {
         for _ in 0..self.chance.below(6).min(self.left) {
             self.left -= 1;
             let topic = self.chance.below(self.partitions.len() as u64) as usize;
-            let partition = self.chance.below(self.partitions[topic] as u64) as usize;
+            let mut partition = self.chance.below(self.partitions[topic] as u64) as usize;
+            let is_version = topic == 1 && matches!(self.query, Query::Temporal(_));
+            let version = is_version.then(|| self.chance.below(4) as usize);
+            if let Some(key) = version {
+                // Versions of a key are in one partition.
+                partition = key % self.partitions[topic];
+            }
             // Some partitions are faster than others.
             // At least 1, so that a record that keeps to its disorder is ahead of the watermark: what is at it may be late.
             let step = 1 + self.chance.below(20 + 40 * partition as u64) as i64;
@@ -142,7 +156,8 @@ impl World {
                 // Which of two equal rows came first depends on the run.
                 time = time * 100 + self.left as i64;
             }
-            let key = ["a", "b", "c", "d"][self.chance.below(4) as usize];
+            let key = version.unwrap_or_else(|| self.chance.below(4) as usize);
+            let key = ["a", "b", "c", "d"][key];
             let mut n = self.chance.below(20) as i64;
             if self.rules.is_some() && self.chance.once_in(60) {
                 // A time that nobody should believe, in a row that a rule takes out.
@@ -155,6 +170,13 @@ impl World {
                 2 => Some(format!("{key} - {n}")),
                 _ => Some(format!("{key} {time} {n}")),
             };
+            if is_version && self.chance.below(6) == 0 {
+                // By the broker's clock, which is ahead of event time, but may be behind that of the rows that come.
+                let from = *self.clocks.entry((topic, partition)).or_insert(1_000)
+                    + self.chance.below(80) as i64;
+                self.delete(partition, key, from, judged_from);
+                continue;
+            }
             if self.chance.once_in(100) {
                 self.broker.skip(&format!("in{topic}"), partition);
             }
@@ -180,6 +202,25 @@ impl World {
             partition,
             offset,
             value,
+            deletes: None,
+            judged_from,
+        });
+    }
+
+    /// Writes a record without a value.
+    fn delete(&mut self, partition: usize, key: &str, from: i64, judged_from: i64) {
+        let record = Stored {
+            key: Some(key.as_bytes().to_vec()),
+            timestamp_ms: Some(from),
+            ..Stored::default()
+        };
+        let offset = self.broker.append("in1", partition, record);
+        self.written.push(Written {
+            topic: 1,
+            partition,
+            offset,
+            value: None,
+            deletes: Some((key.to_owned(), from)),
             judged_from,
         });
     }

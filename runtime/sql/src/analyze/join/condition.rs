@@ -95,7 +95,7 @@ impl<'e> Parts<'e> {
     }
 }
 
-fn conjuncts<'e>(expr: &'e Expr, out: &mut Vec<&'e Expr>) {
+pub(super) fn conjuncts<'e>(expr: &'e Expr, out: &mut Vec<&'e Expr>) {
     match &expr.kind {
         Kind::And(parts) => stack::deeper(|| {
             for part in parts {
@@ -254,7 +254,7 @@ fn interval(join: &Join, sides: &Sides, bounds: &[Bound]) -> Analyzed<(i64, i64)
 }
 
 /// The key that a part of the condition names, if it says that something of one side equals something of the other.
-fn key(expr: &Expr, sides: &Sides) -> Analyzed<Option<Cell>> {
+pub(super) fn key(expr: &Expr, sides: &Sides) -> Analyzed<Option<Cell>> {
     let Kind::Compare(Compare::Equal, one, other) = &expr.kind else {
         return Ok(None);
     };

@@ -10,7 +10,6 @@ use crate::analyze::select::and;
 use crate::analyze::window::TIME;
 use crate::analyze::{Binder, BoundSelect, Input, casts, literals, window};
 use crate::error::Place;
-use crate::join::JoinKind;
 use crate::syntax::ast::{Expr, Join, Name};
 
 /// The inputs, each as its branches.
@@ -30,10 +29,19 @@ impl Sides {
         left: Vec<(BoundSelect, Scope)>,
         right: Vec<(BoundSelect, Scope)>,
     ) -> Analyzed<Sides> {
-        let place = join.place;
         for (branch, scope) in left.iter().chain(&right) {
-            check(branch, scope, place)?;
+            check(branch, scope, join.place)?;
         }
+        Sides::checked(join, left, right)
+    }
+
+    /// The same, of inputs that may be joined.
+    pub(super) fn checked(
+        join: &Join,
+        left: Vec<(BoundSelect, Scope)>,
+        right: Vec<(BoundSelect, Scope)>,
+    ) -> Analyzed<Sides> {
+        let place = join.place;
         let mut columns = Vec::new();
         let mut sides: Vec<Side> = Vec::new();
         for branches in [&left, &right] {
@@ -155,17 +163,17 @@ impl Sides {
     }
 
     /// Lets what looks at one side alone be asked before the exchange, where a row that it isn't true of gives nothing.
-    /// Gives the rest.
+    /// Gives the rest. `keeps`: rows of the left side, and of the right one, count whether it is true of them or not.
     pub(super) fn narrow<'e>(
         &mut self,
-        kind: JoinKind,
+        keeps: (bool, bool),
         rest: Vec<Rest<'e>>,
     ) -> Analyzed<Vec<Rest<'e>>> {
         let mut left = Vec::new();
         for part in rest {
             let right = match self.side_of(&part.typed) {
-                Some(true) if !kind.keeps_right() => true,
-                Some(false) if !kind.keeps_left() => false,
+                Some(true) if !keeps.1 => true,
+                Some(false) if !keeps.0 => false,
                 _ => {
                     left.push(part);
                     continue;
@@ -311,7 +319,7 @@ fn time_of(branch: &BoundSelect, scope: &Scope) -> Option<BoundExpr> {
 }
 
 /// Checks that the rows of a branch may be joined by event time.
-fn check(branch: &BoundSelect, scope: &Scope, place: Place) -> Analyzed<()> {
+pub(super) fn check(branch: &BoundSelect, scope: &Scope, place: Place) -> Analyzed<()> {
     let stream = match &branch.input {
         Input::Stream(stream) => stream,
         Input::Stateful(_) => {
