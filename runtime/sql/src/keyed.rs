@@ -55,6 +55,11 @@ impl Keyed {
     pub fn by_event_time(&self) -> bool {
         self.window.is_some() || self.operator.is_join() || self.operator.is_over()
     }
+
+    /// True: a row that comes too late is refused. An interval join makes the pairs that it still can.
+    pub fn refuses_late(&self) -> bool {
+        self.by_event_time() && !matches!(self.operator, Operator::IntervalJoin(_))
+    }
 }
 
 /// How event time is cut into windows; all in milliseconds, aligned to 1970-01-01T00:00:00Z plus `offset`.

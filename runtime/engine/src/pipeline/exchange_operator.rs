@@ -25,6 +25,8 @@ pub(crate) struct ExchangeOperator {
     window: Option<Window>,
     /// Results come by event time, so that somebody waits for it.
     by_event_time: bool,
+    /// Rows may be refused because they are late, and then their records are asked for.
+    refuses_late: bool,
     /// The column of the rows that is the event time.
     time: Option<usize>,
     /// How far a partition's event time may be ahead, in milliseconds.
@@ -48,6 +50,8 @@ pub(crate) struct WaitsFor {
     pub(crate) window: Option<Window>,
     /// Event time: for its windows, or for the rows of a join.
     pub(crate) by_event_time: bool,
+    /// It refuses rows that come too late.
+    pub(crate) refuses_late: bool,
 }
 
 impl From<&Keyed> for WaitsFor {
@@ -55,6 +59,7 @@ impl From<&Keyed> for WaitsFor {
         WaitsFor {
             window: keyed.window,
             by_event_time: keyed.by_event_time(),
+            refuses_late: keyed.refuses_late(),
         }
     }
 }
@@ -101,6 +106,7 @@ impl ExchangeOperator {
         let WaitsFor {
             window,
             by_event_time,
+            refuses_late,
         } = waits;
         ExchangeOperator {
             writer,
@@ -108,6 +114,7 @@ impl ExchangeOperator {
             times,
             window,
             by_event_time,
+            refuses_late,
             time,
             max_drift_ms: i64::try_from(max_drift_ms).unwrap_or(i64::MAX),
             held_back: Vec::new(),
@@ -180,7 +187,7 @@ impl<L: Log> Pipeline<L> {
                 .owned
                 .hear(partition, time, disorder_ms, exchange.window);
             one.suspect |= exchange.replays.is_some();
-            one.suspect &= exchange.window.is_some();
+            one.suspect &= exchange.refuses_late;
             sources.push(one);
         }
         self.owned.catch_up();

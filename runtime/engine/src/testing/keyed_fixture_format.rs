@@ -342,6 +342,7 @@ pub(crate) fn first(
     let waits = WaitsFor {
         window: query.window(),
         by_event_time: query.by_event_time(),
+        refuses_late: query.by_event_time() && !matches!(query, Query::Join(_)),
     };
     ExchangeOperator::new(writer, times, waits, Some(1), drift_ms)
 }

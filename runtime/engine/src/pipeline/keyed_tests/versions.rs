@@ -9,6 +9,7 @@ use crate::memory::Stored;
 use crate::pipeline::{InputTopic, Pipeline, Settings, StageOperator, Times};
 use crate::status::StatusHandle;
 use crate::testing::keyed_fixture_format::{Query, first, stateless};
+use crate::testing::over_fixture::Looks;
 use crate::testing::temporal_fixture::Temporal;
 
 const QUERY: Query = Query::Temporal(Temporal { outer: true });
@@ -26,7 +27,7 @@ fn settings(world: &World) -> Settings {
     }
 }
 
-/// Lets both parts run, from the last record of the rows on.
+/// Lets both parts run; at first from the last record of the rows on.
 fn run(world: &World) {
     let topic = InternalTopic {
         topic: "re".into(),
@@ -99,4 +100,26 @@ fn a_record_with_neither_value_nor_key_deletes_nothing_and_is_a_dead_letter() {
     run(&world);
     let letters = world.dead_letters();
     assert_eq!(letters, [("Contract".to_owned(), None)]);
+}
+
+#[test]
+fn a_late_row_of_a_join_or_of_over_is_a_dead_letter_with_its_bytes() {
+    let looks = Looks { back_ms: None };
+    let world = World::new(Query::Over(looks), 1);
+    world.write(0, &["a 5 1", "a 300 1"]);
+    world.run(60).unwrap();
+    world.write(0, &["a 30 9"]);
+    world.run(60).unwrap();
+    let late = ("Late".to_owned(), Some(b"a 30 9".to_vec()));
+    assert_eq!(world.dead_letters(), [late.clone()]);
+
+    let world = World::new(QUERY, 1);
+    world.broker.create("versions", 1);
+    run(&world);
+    world.write(0, &["a 5 1", "a 300 1"]);
+    version(&world, "a", 1, Some("a 300 1"));
+    run(&world);
+    world.write(0, &["a 30 9"]);
+    run(&world);
+    assert_eq!(world.dead_letters(), [late]);
 }
