@@ -32,6 +32,19 @@ pub struct IntervalJoin {
     pub condition: Option<JoinCondition>,
 }
 
+/// Rows of two inputs with equal keys in the same window: an interval join of rows whose event time is their window's last moment, with no
+/// time between them.
+///
+/// As in Flink 2.3's `WindowJoinOperator` a row is late if its window is over. It is refused then, as rows of windows are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WindowJoin {
+    /// What is joined.
+    pub join: IntervalJoin,
+    /// The boolean column of the rows that is true of a row of the window that ends last, of those that a record falls into: if that one
+    /// is late the record is.
+    pub last: usize,
+}
+
 /// Rows of the left input, each with the row of the right one that was valid at its event time.
 ///
 /// The semantics are those of Flink 2.3 (`TemporalRowTimeJoinOperator`): the right input is a stream whose records replace each other

@@ -8,7 +8,7 @@
 pub mod over;
 
 use crate::branch::Branch;
-use crate::join::{IntervalJoin, TemporalJoin};
+use crate::join::{IntervalJoin, TemporalJoin, WindowJoin};
 use crate::schema::Schema;
 use crate::types::DataType;
 use over::Over;
@@ -107,6 +107,8 @@ pub enum Operator {
     /// Pairs of rows of two inputs. The rows of both come through one exchange, and one of their columns says of which
     /// input a row is.
     IntervalJoin(Box<IntervalJoin>),
+    /// Pairs of rows of two inputs that are in one window. They come as those of the other join.
+    WindowJoin(Box<WindowJoin>),
     /// Rows of one input with what the other one, whose rows replace each other, held at their time. They come as those of the other join.
     TemporalJoin(Box<TemporalJoin>),
     /// Each row, with what is computed of the rows of its key up to it.
@@ -123,6 +125,7 @@ impl Operator {
     pub fn left(&self) -> Option<&[usize]> {
         match self {
             Operator::IntervalJoin(join) => Some(&join.left),
+            Operator::WindowJoin(of) => Some(&of.join.left),
             Operator::TemporalJoin(join) => Some(&join.left),
             Operator::Aggregate(_) | Operator::Rank(_) | Operator::Over(_) => None,
         }

@@ -139,36 +139,22 @@ fn aggregate(aggregate: &Aggregate) -> String {
     )
 }
 
-/// The keyed half in a few lines.
-fn described(flow: &Dataflow) -> String {
-    let (rows, keyed) = flow.stateful().next().expect("the query keeps no state");
-    let KeyedRows {
-        schema: rows,
-        keys,
-        time,
-    } = rows;
-    let Keyed {
-        window,
-        operator,
-        results,
-        finish,
-        unique,
-        fingerprint,
-    } = keyed;
-    assert_eq!(fingerprint.len(), 64);
-    let window = match window {
-        None => "none".to_owned(),
-        Some(Window::Tumble { size, offset }) => format!("tumble {size}+{offset}"),
-        Some(Window::Hop {
-            size,
-            slide,
-            offset,
-        }) => format!("hop {size}/{slide}+{offset}"),
-        Some(Window::Cumulate { max, step, offset }) => format!("cumulate {max}/{step}+{offset}"),
-        Some(Window::Session { gap }) => format!("session {gap}"),
-    };
-    let operator = match operator {
+/// What an operator does, in short.
+fn computes(operator: &Operator) -> String {
+    match operator {
         Operator::Aggregate(all) => all.iter().map(aggregate).collect::<Vec<_>>().join(", "),
+        Operator::WindowJoin(of) => format!(
+            "{:?} join in windows, side {}, last {}, {:?} and {:?}{}",
+            of.join.kind,
+            of.join.side,
+            of.last,
+            of.join.left,
+            of.join.right,
+            of.join
+                .condition
+                .as_ref()
+                .map_or_else(String::new, |condition| format!(", {condition:?}"))
+        ),
         Operator::IntervalJoin(join) => format!(
             "{:?} join {}..{}, side {}, {:?} and {:?}{}",
             join.kind,
@@ -212,7 +198,38 @@ fn described(flow: &Dataflow) -> String {
                 order.collect::<Vec<_>>().join(", ")
             )
         }
+    }
+}
+
+/// The keyed half in a few lines.
+fn described(flow: &Dataflow) -> String {
+    let (rows, keyed) = flow.stateful().next().expect("the query keeps no state");
+    let KeyedRows {
+        schema: rows,
+        keys,
+        time,
+    } = rows;
+    let Keyed {
+        window,
+        operator,
+        results,
+        finish,
+        unique,
+        fingerprint,
+    } = keyed;
+    assert_eq!(fingerprint.len(), 64);
+    let window = match window {
+        None => "none".to_owned(),
+        Some(Window::Tumble { size, offset }) => format!("tumble {size}+{offset}"),
+        Some(Window::Hop {
+            size,
+            slide,
+            offset,
+        }) => format!("hop {size}/{slide}+{offset}"),
+        Some(Window::Cumulate { max, step, offset }) => format!("cumulate {max}/{step}+{offset}"),
+        Some(Window::Session { gap }) => format!("session {gap}"),
     };
+    let operator = computes(operator);
     // Branches give the rows, and what finishes reads columns of the results.
     for branch in flow.branches() {
         assert_eq!(branch.output_schema, rows.to_arrow());

@@ -75,7 +75,10 @@ impl StatePartition {
         let slices = layout.spec.window.and_then(Slices::new);
         let state: Box<dyn State> = match (slices, layout.spec.window, &layout.spec.operator) {
             (_, _, Operator::IntervalJoin(join)) => {
-                Box::new(IntervalJoins::new(layout.clone(), join))
+                Box::new(IntervalJoins::new(layout.clone(), join, None))
+            }
+            (_, _, Operator::WindowJoin(of)) => {
+                Box::new(IntervalJoins::new(layout.clone(), &of.join, Some(of.last)))
             }
             (_, _, Operator::TemporalJoin(join)) => {
                 Box::new(TemporalJoins::new(layout.clone(), join))

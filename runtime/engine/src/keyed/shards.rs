@@ -158,6 +158,9 @@ impl Shards {
                 }
             }
         }
+        // A record may give a row to each side of a join.
+        let of = |one: &Late| (one.source.topic, one.source.partition, one.offset);
+        late.dedup_by(|one, before| of(one) == of(before));
         if !incoming.more {
             for watermark in incoming.watermarks {
                 if !state.watermarks.observe(watermark) {

@@ -57,8 +57,8 @@ impl Tombstones {
         }
         let keys = self.keys.finish()?;
         let times = from.iter().map(|row| batch.timestamp_ms(*row as usize));
-        let times: ArrayRef =
-            Arc::new(TimestampMillisecondArray::from_iter(times).with_timezone("UTC"));
+        let times: TimestampMillisecondArray = times.collect();
+        let times: ArrayRef = Arc::new(times.with_timezone("UTC"));
         let columns = |source| FormatError::Columns { source };
         let mut all = Vec::with_capacity(self.columns.len());
         for (column, field) in self.columns.iter().zip(self.schema.fields()) {

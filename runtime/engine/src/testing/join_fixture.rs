@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, new_null_array};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use headworks_sql::join::{IntervalJoin, JoinKind};
+use arrow::array::{
+    ArrayRef, AsArray, BooleanArray, RecordBatch, TimestampMillisecondArray, new_null_array,
+};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMillisecondType};
+use headworks_sql::join::{IntervalJoin, JoinKind, WindowJoin};
 use headworks_sql::keyed::Operator;
 
 use super::keyed_fixture_format::instant;
@@ -18,11 +20,13 @@ pub(crate) struct Join {
     pub(crate) kind: JoinKind,
     pub(crate) lower: i64,
     pub(crate) upper: i64,
+    /// Present: rows of windows of so many milliseconds; both bounds are 0 then.
+    pub(crate) window: Option<i64>,
 }
 
 impl Join {
     pub(crate) fn operator(self) -> Operator {
-        Operator::IntervalJoin(Box::new(IntervalJoin {
+        let join = IntervalJoin {
             kind: self.kind,
             lower: self.lower,
             upper: self.upper,
@@ -30,8 +34,59 @@ impl Join {
             left: vec![0, 1, 3],
             right: vec![0, 1, 4],
             condition: None,
-        }))
+        };
+        if self.window.is_some() {
+            return Operator::WindowJoin(Box::new(WindowJoin { join, last: 5 }));
+        }
+        Operator::IntervalJoin(Box::new(join))
     }
+
+    /// By which time a row is joined: of a window its last moment.
+    fn time(self, at: i64) -> i64 {
+        self.window
+            .map_or(at, |size| at.div_euclid(size) * size + size - 1)
+    }
+
+    /// What a side's rows (key, time, number) are on their way.
+    pub(crate) fn of_side(self, rows: Evaluation, right: bool) -> Result<Evaluation, String> {
+        let sided = of_side(rows, right)?;
+        if self.window.is_none() {
+            return Ok(sided);
+        }
+        let windowed = |batch: &RecordBatch| {
+            let times = batch.column(1).as_primitive::<TimestampMillisecondType>();
+            let times: TimestampMillisecondArray =
+                times.iter().map(|at| at.map(|at| self.time(at))).collect();
+            let mut columns = batch.columns().to_vec();
+            columns[1] = Arc::new(times.with_timezone("UTC"));
+            columns.push(Arc::new(BooleanArray::from(vec![true; batch.num_rows()])));
+            RecordBatch::try_new(marked_schema("last"), columns).map_err(|error| error.to_string())
+        };
+        Ok(Evaluation {
+            outputs: sided
+                .outputs
+                .iter()
+                .map(windowed)
+                .collect::<Result<_, _>>()?,
+            rows: sided.rows,
+        })
+    }
+
+    /// The rows of both sides.
+    pub(crate) fn rows_schema(self) -> SchemaRef {
+        match self.window {
+            Some(_) => marked_schema("last"),
+            None => rows_schema(),
+        }
+    }
+}
+
+/// The rows of both sides, and a mark.
+pub(crate) fn marked_schema(mark: &str) -> SchemaRef {
+    let both = rows_schema();
+    let fields = both.fields().iter().map(|field| field.as_ref().clone());
+    let mark = Field::new(mark, DataType::Boolean, true);
+    Arc::new(Schema::new(fields.chain([mark]).collect::<Vec<_>>()))
 }
 
 fn schema(fields: Vec<(&str, DataType)>) -> SchemaRef {
@@ -89,7 +144,7 @@ pub(crate) fn of_side(rows: Evaluation, right: bool) -> Result<Evaluation, Strin
 pub(crate) fn oracle(join: Join, rows: &[(bool, Row)], end: i64) -> Vec<String> {
     let mut lines = Vec::new();
     let text = |row: Option<&Row>| match row {
-        Some((key, time, n)) => format!("{key}|{time}|{n}"),
+        Some((key, time, n)) => format!("{key}|{}|{n}", join.time(*time)),
         None => "null|null|null".to_owned(),
     };
     let of = |right: bool| {
@@ -97,7 +152,7 @@ pub(crate) fn oracle(join: Join, rows: &[(bool, Row)], end: i64) -> Vec<String> 
         side.map(|(_, row)| row)
     };
     let is_pair = |left: &Row, right: &Row| {
-        let between = left.1 - right.1;
+        let between = join.time(left.1) - join.time(right.1);
         left.0 == right.0 && join.lower <= between && between <= join.upper
     };
     for left in of(false) {

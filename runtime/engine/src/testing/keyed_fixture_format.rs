@@ -65,7 +65,7 @@ impl Query {
 
     fn rows(self) -> SchemaRef {
         match self {
-            Query::Join(_) => join_fixture::rows_schema(),
+            Query::Join(join) => join.rows_schema(),
             Query::Temporal(_) => temporal_fixture::rows_schema(),
             _ => rows_schema(),
         }
@@ -313,9 +313,9 @@ pub(crate) fn stateless(query: Query, inputs: usize) -> StatelessOperator {
         branches: vec![Branch {
             columns: vec![0, 1, 2],
             evaluate: match query {
-                Query::Join(_) => Box::new(move |batch: &RecordBatch| {
-                    join_fixture::of_side(rows(batch)?, at == 1)
-                }),
+                Query::Join(join) => {
+                    Box::new(move |batch: &RecordBatch| join.of_side(rows(batch)?, at == 1))
+                }
                 Query::Temporal(_) => Box::new(move |batch: &RecordBatch| {
                     temporal_fixture::of_side(rows(batch)?, at == 1)
                 }),
@@ -342,7 +342,8 @@ pub(crate) fn first(
     let waits = WaitsFor {
         window: query.window(),
         by_event_time: query.by_event_time(),
-        refuses_late: query.by_event_time() && !matches!(query, Query::Join(_)),
+        refuses_late: query.by_event_time()
+            && !matches!(query, Query::Join(join) if join.window.is_none()),
     };
     ExchangeOperator::new(writer, times, waits, Some(1), drift_ms)
 }

@@ -33,10 +33,7 @@ impl Temporal {
 
 /// The rows of both sides, and whether they delete.
 pub(crate) fn rows_schema() -> SchemaRef {
-    let both = join_fixture::rows_schema();
-    let fields = both.fields().iter().map(|field| field.as_ref().clone());
-    let deleted = Field::new("deleted", DataType::Boolean, true);
-    Arc::new(Schema::new(fields.chain([deleted]).collect::<Vec<_>>()))
+    join_fixture::marked_schema("deleted")
 }
 
 fn with_mark(batch: &RecordBatch, deleted: bool) -> Result<RecordBatch, String> {

@@ -3,7 +3,7 @@
 use super::bound_expr::{Analyzed, refuse};
 use super::scope::{NotNull, Scope};
 use super::select::{Environment, query};
-use super::{BoundSelect, Input, Stream, join, window};
+use super::{BoundSelect, Input, Stream, join, spread, window};
 use crate::branch::Reads;
 use crate::error::{Place, SqlError};
 use crate::schema::Schema;
@@ -88,7 +88,13 @@ fn source<'a>(
         FromSource::Query(inner) => Ok(("", stack::deeper(|| query(inner, environment))?)),
         FromSource::Join(join) => Ok(("", vec![join::join(join, environment)?.0])),
         FromSource::Window(table) => {
-            Ok(("", window::table(table, from(&table.source, environment)?)?))
+            let rows = from(&table.source, environment)?;
+            let branches = if environment.joined {
+                spread::spread(table, rows)?
+            } else {
+                window::table(table, rows)?
+            };
+            Ok(("", branches))
         }
         FromSource::Name(name) => match environment
             .with
@@ -140,6 +146,7 @@ fn stream(name: &Name, environment: &Environment) -> Analyzed<BoundSelect> {
             compacted: contract.compacted,
             key: contract.key.clone(),
             reads: Reads::Records,
+            spread: None,
         }),
         schema,
         filter: None,

@@ -17,7 +17,7 @@ use super::stateful_node::{JoinNode, StatefulNode, column, picked};
 use super::{BoundSelect, Input};
 use crate::branch::Condition;
 use crate::error::Place;
-use crate::join::{IntervalJoin, JoinCondition, JoinKind, TemporalJoin};
+use crate::join::{IntervalJoin, JoinCondition, JoinKind, TemporalJoin, WindowJoin};
 use crate::keyed::Operator;
 use crate::schema::{Column, Schema};
 use crate::syntax::ast::{Join, Wants};
@@ -37,10 +37,8 @@ pub(super) fn join<'a>(
     if let Some(time) = &join.right.as_of {
         return temporal::join(join, time, environment);
     }
-    let (left, right) = match (
-        from(&join.left, environment),
-        from(&join.right, environment),
-    ) {
+    let sides = environment.of_side();
+    let (left, right) = match (from(&join.left, &sides), from(&join.right, &sides)) {
         (Ok(left), Ok(right)) => (left, right),
         (Err(mut errors), Err(more)) => {
             errors.extend(more);
@@ -143,7 +141,9 @@ fn node(
 ) -> StatefulNode {
     let kind = kind_of(join.wants);
     let padded = (kind.keeps_right(), kind.keeps_left() || kind.is_of_left());
-    let rows = Rows::new(&sides, keys, Vec::new(), padded);
+    let windows = sides.windows.is_some();
+    let marks = windows.then(|| sides.ends_last()).into_iter().collect();
+    let rows = Rows::new(&sides, keys, marks, padded);
     let operator = IntervalJoin {
         kind,
         lower,
@@ -153,7 +153,14 @@ fn node(
         right: rows.right.clone(),
         condition: None,
     };
-    let operator = Operator::IntervalJoin(Box::new(operator));
+    let operator = if windows {
+        Operator::WindowJoin(Box::new(WindowJoin {
+            last: rows.keys + 2,
+            join: operator,
+        }))
+    } else {
+        Operator::IntervalJoin(Box::new(operator))
+    };
     rows.into_node(join.place, sides, operator, condition)
 }
 
@@ -255,6 +262,26 @@ pub(super) fn pruned(
         }))
     };
     pruned_rows(node, (of.side, of.left.len()), used, build)
+}
+
+/// The same.
+pub(super) fn pruned_windows(
+    node: &StatefulNode,
+    of: &WindowJoin,
+    used: &BTreeSet<usize>,
+) -> StatefulNode {
+    let build = |left, right, condition| {
+        Operator::WindowJoin(Box::new(WindowJoin {
+            last: of.last,
+            join: IntervalJoin {
+                left,
+                right,
+                condition,
+                ..of.join.clone()
+            },
+        }))
+    };
+    pruned_rows(node, (of.last, of.join.left.len()), used, build)
 }
 
 /// The same.

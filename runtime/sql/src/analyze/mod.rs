@@ -29,6 +29,7 @@ mod rank_limit;
 mod rows;
 mod scope;
 mod select;
+mod spread;
 mod stateful_node;
 mod strings;
 mod time;
@@ -46,6 +47,7 @@ use crate::types::DataType;
 use bound_expr::{Analyzed, BoundExpr, refuse};
 use groups::Groups;
 use scope::Scope;
+use spread::Spread;
 pub(crate) use stateful_node::{StatefulNode, unique};
 use window::Windowed;
 
@@ -88,6 +90,8 @@ pub(crate) struct Stream {
     pub key: Vec<String>,
     /// What of it is read.
     pub reads: Reads,
+    /// Below a join: the window that the rows are in, where they are of a window table.
+    pub spread: Option<Box<Spread>>,
 }
 
 impl BoundSelect {

@@ -26,6 +26,8 @@ pub(super) struct Environment<'a> {
     pub(super) with: Vec<&'a Named>,
     /// SELECTs that may still be checked: sub-queries that use each other twice double at every step.
     budget: &'a Cell<usize>,
+    /// What is read is a side of a join.
+    pub(super) joined: bool,
 }
 
 impl<'a> Environment<'a> {
@@ -34,6 +36,7 @@ impl<'a> Environment<'a> {
             catalog,
             with: Vec::new(),
             budget,
+            joined: false,
         }
     }
 
@@ -43,6 +46,17 @@ impl<'a> Environment<'a> {
             catalog: self.catalog,
             with: self.with[..index].to_vec(),
             budget: self.budget,
+            joined: self.joined,
+        }
+    }
+
+    /// What a side of a join sees.
+    pub(super) fn of_side(&self) -> Self {
+        Self {
+            catalog: self.catalog,
+            with: self.with.clone(),
+            budget: self.budget,
+            joined: true,
         }
     }
 }
@@ -52,6 +66,7 @@ pub(super) fn query<'a>(query: &'a Query, outer: &Environment<'a>) -> Analyzed<V
         catalog: outer.catalog,
         with: outer.with.clone(),
         budget: outer.budget,
+        joined: outer.joined,
     };
     environment.with.extend(query.with.iter());
     let (mut branches, mut errors) = (Vec::<BoundSelect>::new(), Vec::new());

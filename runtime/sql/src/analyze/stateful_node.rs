@@ -178,6 +178,7 @@ impl StatefulNode {
         let rank = match &self.operator {
             Operator::Rank(rank) => rank,
             Operator::IntervalJoin(of) => return join::pruned(self, of, used),
+            Operator::WindowJoin(of) => return join::pruned_windows(self, of, used),
             Operator::TemporalJoin(of) => return join::pruned_temporal(self, of, used),
             Operator::Aggregate(_) | Operator::Over(_) => return self.clone(),
         };

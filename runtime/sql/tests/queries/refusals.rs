@@ -54,7 +54,7 @@ const REFUSALS: &[(&str, &str)] = &[
     ),
     (
         "SELECT user_id FROM orders FOR SYSTEM_TIME AS OF placed_at",
-        "line 1, column 28: FOR SYSTEM_TIME AS OF (a temporal join) is not in this version",
+        "line 1, column 50: FOR SYSTEM_TIME AS OF is for the right side of a join",
     ),
     (
         "SELECT ROW_NUMBER() OVER (ORDER BY user_id) AS n FROM orders",

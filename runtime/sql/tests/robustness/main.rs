@@ -106,6 +106,17 @@ fn check_keyed(sql: &str, flow: &Dataflow, by: &KeyedRows, keyed: &Keyed) {
             assert_eq!(both().count(), results, "{sql}");
             results
         }
+        Operator::WindowJoin(of) => {
+            let both = || of.join.left.iter().chain(&of.join.right);
+            let marks = [by.keys + 1, by.keys + 2];
+            assert_eq!([of.join.side, of.last], marks, "{sql}");
+            assert!(
+                both().all(|row| *row < rows && !marks.contains(row)),
+                "{sql}"
+            );
+            assert_eq!(both().count(), results, "{sql}");
+            results
+        }
         Operator::IntervalJoin(join) => {
             let both = || join.left.iter().chain(&join.right);
             assert!(

@@ -97,7 +97,10 @@ pub(crate) fn accumulators(spec: &Spec) -> Vec<Box<dyn Accumulator>> {
         }
         Operator::Rank(order) => all.push(Box::new(rank::Rank::new(order, spec))),
         // They keep rows, not groups.
-        Operator::IntervalJoin(_) | Operator::TemporalJoin(_) | Operator::Over(_) => {}
+        Operator::IntervalJoin(_)
+        | Operator::WindowJoin(_)
+        | Operator::TemporalJoin(_)
+        | Operator::Over(_) => {}
     }
     all
 }

@@ -3,7 +3,9 @@
 //! The rules are Flink's (`TimeIntervalJoin` of 2.3). A row is paired, when it comes, with the rows of the other side that
 //! are kept; whichever of two comes second finds the first. It is kept while the watermark is before the last event time
 //! that a partner may have. A kept row goes when the watermark has passed that; if its side is an outer one and it never
-//! made a pair, it is given with nulls then. A late row isn't refused: it makes its pairs with what is still kept.
+//! made a pair, it is given with nulls then. A late row isn't refused: it makes its pairs with what is still kept. Rows of window tables
+//! are joined so, too, by the last moments of their windows; of these a late row is refused, or passed over where its record is in a
+//! window that ends later.
 //!
 //! Which rows of an epoch see each other doesn't depend on how the input is cut into epochs, but for late rows: a row that
 //! isn't late can't have a partner that is gone.
@@ -14,7 +16,7 @@ mod seal;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, TimestampMillisecondArray};
 use headworks_sql::join::IntervalJoin;
 
 use self::pairs::Incoming;
@@ -47,6 +49,10 @@ pub(crate) struct IntervalJoins {
     join: IntervalJoin,
     /// Of the columns that each side gives.
     codecs: [Codec; 2],
+    /// Of a window join: the column that is true of the last window of a record.
+    last: Option<usize>,
+    /// Of a window join: windows up to this last moment are over, by the watermark of the last commit.
+    late: i64,
     /// The watermark, less the allowed lateness, by which rows are over.
     cut: i64,
     /// The same, as the changelog has it.
@@ -74,17 +80,25 @@ struct Overlay {
 struct Pending {
     cut: i64,
     recorded: i64,
+    late: i64,
     /// Committed rows that are over.
     gone: [Vec<Place>; 2],
     buckets: Buckets,
 }
 
 impl IntervalJoins {
-    pub(crate) fn new(layout: Arc<Layout>, join: &IntervalJoin) -> IntervalJoins {
+    /// `last`: of a window join the column that is true of the last window of a record.
+    pub(crate) fn new(
+        layout: Arc<Layout>,
+        join: &IntervalJoin,
+        last: Option<usize>,
+    ) -> IntervalJoins {
         IntervalJoins {
             codecs: codecs(&layout, [&join.left, &join.right]),
             join: join.clone(),
             layout,
+            last,
+            late: i64::MIN,
             cut: i64::MIN,
             recorded: i64::MIN,
             committed: Default::default(),
@@ -160,6 +174,28 @@ impl IntervalJoins {
         (first, first.saturating_add(self.width() - 1))
     }
 
+    /// Of a window join: the rows that are late and are the last of their record, and which rows are late at all. Of another none: late
+    /// rows make the pairs that they still can.
+    fn late_rows(
+        &self,
+        rows: &RecordBatch,
+        times: &TimestampMillisecondArray,
+    ) -> Result<(Vec<u32>, Vec<bool>), StateError> {
+        let Some(last) = self.last else {
+            return Ok((Vec::new(), Vec::new()));
+        };
+        let last = rows.columns().get(last);
+        let last = last.and_then(|column| column.as_boolean_opt());
+        let last = last.ok_or_else(|| columns("the rows don't say of which window they are"))?;
+        let over: Vec<bool> = times
+            .values()
+            .iter()
+            .map(|time| *time <= self.late)
+            .collect();
+        let late = (0..rows.num_rows()).filter(|row| over[*row] && last.value(*row));
+        Ok((late.map(|row| row as u32).collect(), over))
+    }
+
     fn memory(&self) -> u64 {
         let buffers = self.committed.iter().chain(&self.overlay.added);
         (buffers.map(Buffer::size).sum::<usize>() + self.overlay.bytes) as u64
@@ -188,7 +224,9 @@ impl State for IntervalJoins {
             codec.encode(&all, count, None)
         };
         let layout = self.layout.clone();
+        let (late, over) = self.late_rows(rows, layout.times(rows)?)?;
         let input = Incoming {
+            over,
             keys,
             key_columns,
             sides,
@@ -204,8 +242,7 @@ impl State for IntervalJoins {
             next = self.pair(&input, next)?;
             bounded(self.memory(), common)?;
         }
-        // Late rows make the pairs that they still can.
-        Ok(Vec::new())
+        Ok(late)
     }
 
     fn prepare_commit(
@@ -218,6 +255,7 @@ impl State for IntervalJoins {
         let until = self.cut_at(watermark_ms);
         let over = self.over(until, common.pool.results());
         let cut = over.cut;
+        let late = until.max(self.late);
         output.more = cut < until;
         let pairs: Vec<&Pair> = self.overlay.pairs.iter().chain(&over.alone).collect();
         for chunk in pairs.chunks(RESULTS) {
@@ -235,6 +273,7 @@ impl State for IntervalJoins {
             recorded = cut;
         }
         self.pending = Some(Pending {
+            late,
             cut,
             recorded,
             gone: over.gone,
@@ -273,6 +312,7 @@ impl State for IntervalJoins {
         }
         replace(&mut self.buckets, pending.buckets);
         self.cut = pending.cut;
+        self.late = pending.late;
         self.recorded = pending.recorded;
         common.account(self.memory());
         Ok(())
@@ -346,6 +386,7 @@ impl State for IntervalJoins {
         }
         self.cut = self.recorded;
         self.cut = self.cut_at(watermark_ms);
+        self.late = self.cut;
         if self.broken == Some(Mutant::TimerLost) {
             for side in &mut self.committed {
                 side.mark_all();

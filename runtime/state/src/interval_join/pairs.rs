@@ -73,6 +73,9 @@ impl IntervalJoins {
             if candidates.len() >= RESULTS {
                 return (candidates, alone, row);
             }
+            if input.over.get(row).copied().unwrap_or(false) {
+                continue;
+            }
             let right = input.sides.value(row);
             let place = (input.times.value(row), input.first + row as i64);
             let bytes: Arc<[u8]> = input.row(right, row).into();
@@ -182,6 +185,8 @@ pub(super) struct Incoming<'a> {
     pub rows: [Rows; 2],
     /// The arrival number of the first row.
     pub first: i64,
+    /// Of a window join: rows whose window is over.
+    pub over: Vec<bool>,
 }
 
 impl Incoming<'_> {

@@ -12,6 +12,9 @@ use crate::joined::{Pair, results};
 use crate::mutant::Mutant;
 use crate::timed_rows::buffer::{Buffer, Place};
 
+/// A left row that is due, and its key.
+type Due<'a> = (Place, &'a Arc<[u8]>, Arc<[u8]>);
+
 /// How many rows become one batch of results.
 const RESULTS: usize = 8_192;
 
@@ -39,7 +42,7 @@ impl TemporalJoins {
 
     /// What left rows up to a cut give, by event time and then in the order in which they came.
     pub(super) fn give(&self, cut: i64) -> Result<Vec<RecordBatch>, StateError> {
-        let mut due: Vec<(Place, &Arc<[u8]>, Arc<[u8]>)> = Vec::new();
+        let mut due: Vec<Due<'_>> = Vec::new();
         for buffer in [&self.committed[0], &self.added[0]] {
             let rows = buffer.between((i64::MIN, cut));
             due.extend(rows.map(|(place, key, entry)| (place, key, entry.row.clone())));

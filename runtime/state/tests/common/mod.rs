@@ -153,7 +153,10 @@ pub fn spec(window: Option<Window>, operator: Operator, lateness: i64, ttl: Opti
                 .map(|(i, a)| column(&format!("a{i}"), a.data_type.clone())),
         ),
         // They have tests of their own.
-        Operator::IntervalJoin(_) | Operator::TemporalJoin(_) | Operator::Over(_) => {}
+        Operator::IntervalJoin(_)
+        | Operator::WindowJoin(_)
+        | Operator::TemporalJoin(_)
+        | Operator::Over(_) => {}
         Operator::Rank(_) => {
             results.extend_from_slice(&rows[2..]);
             results.push(column("row_number", DataType::BigInt));

@@ -219,7 +219,10 @@ impl Oracle {
                 ]
             }
             // They have oracles of their own.
-            Operator::IntervalJoin(_) | Operator::TemporalJoin(_) | Operator::Over(_) => Vec::new(),
+            Operator::IntervalJoin(_)
+            | Operator::WindowJoin(_)
+            | Operator::TemporalJoin(_)
+            | Operator::Over(_) => Vec::new(),
             Operator::Rank(rank) => first(rank, rows)
                 .iter()
                 .enumerate()

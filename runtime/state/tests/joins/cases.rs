@@ -195,3 +195,82 @@ fn a_watermark_that_leaps_gives_what_is_over_in_parts_that_a_restore_goes_on_fro
     assert_eq!(shard.figures().keys, 0);
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+/// The same as rows of windows of ten milliseconds, of which the last column says whether they are the last of their record.
+fn in_windows(spec: &Spec, rows: &[(Row, bool)]) -> RecordBatch {
+    let end = |row: &Row| Row {
+        time: row.time.div_euclid(10) * 10 + 9,
+        ..row.clone()
+    };
+    let all: Vec<Row> = rows.iter().map(|(row, _)| end(row)).collect();
+    let last: BooleanArray = rows.iter().map(|(_, last)| Some(*last)).collect();
+    let batch = batch(&super::spec(JoinKind::Inner, (0, 0), 0), &all);
+    let mut columns = batch.columns().to_vec();
+    columns.push(Arc::new(last));
+    RecordBatch::try_new(spec.rows.clone(), columns).unwrap()
+}
+
+#[test]
+fn rows_of_one_window_are_joined_until_it_is_over_and_late_ones_are_refused() {
+    let mut spec = spec(JoinKind::Left, (0, 0), 0);
+    let Operator::IntervalJoin(join) = spec.operator else {
+        panic!("an interval join");
+    };
+    let mut fields: Vec<Field> = spec
+        .rows
+        .fields()
+        .iter()
+        .map(|f| f.as_ref().clone())
+        .collect();
+    fields.push(Field::new("last", DataType::Boolean, true));
+    spec.rows = Arc::new(Schema::new(fields));
+    spec.operator = Operator::WindowJoin(Box::new(WindowJoin {
+        join: *join,
+        last: 5,
+    }));
+    let spec = Arc::new(spec);
+    let pool = Pool::open(64 << 20, None).unwrap();
+    let mut shard = StatePartition::new(spec.clone(), pool.clone());
+    let mut log = Vec::new();
+    let mut epoch = |shard: &mut StatePartition, rows: &[(Row, bool)], watermark: i64| {
+        let late = shard.add(&in_windows(&spec, rows), 0).unwrap();
+        let output = shard.prepare_commit(Some(watermark), 0).unwrap();
+        shard.commit().unwrap();
+        log.extend(output.changelog);
+        (late, pairs(&output.results))
+    };
+    // Of one window, and one of the next.
+    let rows = [
+        (row(false, 1, 1), true),
+        (row(true, 8, 2), true),
+        (row(true, 10, 3), true),
+        (row(false, 3, 4), true),
+    ];
+    let both = vec![(Some(1), Some(2)), (Some(4), Some(2))];
+    assert_eq!(epoch(&mut shard, &rows, 8), (vec![], both));
+    // The watermark is at the window's last moment: it is over, as in Flink.
+    let last = [(row(false, 5, 5), true)];
+    assert_eq!(
+        epoch(&mut shard, &last, 9),
+        (vec![], vec![(Some(5), Some(2))])
+    );
+    let late = [
+        (row(false, 2, 6), true),
+        // Its record is in a window that ends later, too.
+        (row(false, 2, 7), false),
+        (row(false, 12, 8), true),
+    ];
+    let next = vec![(Some(8), Some(3))];
+    assert_eq!(epoch(&mut shard, &late, 12), (vec![0], next));
+    drop(epoch);
+    let mut again = StatePartition::new(spec.clone(), pool);
+    for change in &log {
+        again.restore(&change.key, change.value.as_deref()).unwrap();
+    }
+    again.restored(Some(12)).unwrap();
+    let rows = [(row(false, 4, 9), true), (row(false, 13, 10), true)];
+    let late = again.add(&in_windows(&spec, &rows), 0).unwrap();
+    assert_eq!(late, [0], "what is over is restored");
+    let output = again.prepare_commit(Some(100), 0).unwrap();
+    assert_eq!(pairs(&output.results), [(Some(10), Some(3))]);
+}

@@ -17,7 +17,7 @@ use arrow::array::{
     TimestampMillisecondArray,
 };
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit};
-use headworks_sql::join::{IntervalJoin, JoinKind};
+use headworks_sql::join::{IntervalJoin, JoinKind, WindowJoin};
 use headworks_sql::keyed::Operator;
 use headworks_state::{Change, Mutant, Pool, Spec, StateError, StatePartition};
 use rand::rngs::SmallRng;

@@ -1,4 +1,4 @@
-//! An interval join: each pair once, whatever is killed.
+//! Joins of events by time and by windows: each pair once, whatever is killed.
 
 use std::collections::BTreeMap;
 
@@ -60,5 +60,65 @@ impl Contestant for Joined {
         }
         let found: Vec<_> = found.into_iter().collect();
         vec![Verdict::of("pairs", &expected, &found).at_least(100)]
+    }
+}
+
+/// How long windows are, in milliseconds.
+const WINDOW: i64 = 60_000;
+
+/// Every fourth event of `a` with every other fourth one of its key's minute, and without one where there is none.
+pub struct JoinedInWindows;
+
+impl Contestant for JoinedInWindows {
+    fn name(&self) -> &'static str {
+        "JOIN of windows"
+    }
+
+    fn yaml(&self) -> String {
+        let side = |rest: u8| {
+            format!(
+                "(SELECT * FROM TABLE(TUMBLE(TABLE a, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) WHERE MOD(n, 4) = {rest})"
+            )
+        };
+        let sql = format!(
+            "SELECT l.k, l.n AS n, r.n AS m\nFROM {} AS l\nLEFT JOIN {} AS r\n  ON l.k = r.k AND l.window_start = r.window_start AND l.window_end = r.window_end",
+            side(0),
+            side(2)
+        );
+        let fields = ["k string", "n bigint", "m bigint?"];
+        stream("windowjoined", &fields, "k", "")
+            + &query("windowjoined", &sql, &["{stream: windowjoined}"], "")
+    }
+
+    fn runs(&self) -> Vec<Runs> {
+        vec![Runs::windowed("windowjoined")]
+    }
+
+    fn verify(&self, seen: &Seen<'_>) -> Vec<Verdict> {
+        let events = seen.input.in_time(&seen.full("windowjoined")).events;
+        let mut right: BTreeMap<(String, i64), Vec<i64>> = BTreeMap::new();
+        let of = |event: &Event| (event.key.clone(), event.ts.div_euclid(WINDOW));
+        for event in events.iter().filter(|event| event.n % 4 == 2) {
+            right.entry(of(event)).or_default().push(event.n);
+        }
+        let mut expected: BTreeMap<(i64, Option<i64>), usize> = BTreeMap::new();
+        for event in events.iter().filter(|event| event.n % 4 == 0) {
+            let partners = right.get(&of(event)).into_iter().flatten();
+            let mut partners: Vec<Option<i64>> = partners.map(|m| Some(*m)).collect();
+            if partners.is_empty() {
+                partners.push(None);
+            }
+            for partner in partners {
+                *expected.entry((event.n, partner)).or_default() += 1;
+            }
+        }
+        let mut found: BTreeMap<(i64, Option<i64>), usize> = BTreeMap::new();
+        for json in seen.json("windowjoined") {
+            *found
+                .entry((number(&json, "n"), json["m"].as_i64()))
+                .or_default() += 1;
+        }
+        let found: Vec<_> = found.into_iter().collect();
+        vec![Verdict::of("rows", &expected, &found).at_least(100)]
     }
 }

@@ -132,6 +132,7 @@ pub fn all(c: &Cluster, seed: u64, seconds: u64) -> Vec<Box<dyn Contestant>> {
         Box::new(windows::Sessions),
         Box::new(windows::Greatest),
         Box::new(joined::Joined),
+        Box::new(joined::JoinedInWindows),
         Box::new(looked_back::LookedBack),
         Box::new(versions::Versions::new(seed)),
         Box::new(upserts::Newest),

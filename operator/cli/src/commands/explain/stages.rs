@@ -5,7 +5,7 @@ use headworks_operator::planning::stages::End;
 use headworks_operator::planning::{self, check::unique_columns};
 use headworks_plan::{Edge, names::version};
 use headworks_sql::dataflow::{Dataflow, Stage as Part};
-use headworks_sql::join::{IntervalJoin, JoinKind, TemporalJoin};
+use headworks_sql::join::{IntervalJoin, JoinKind, TemporalJoin, WindowJoin};
 use headworks_sql::keyed::over::{Frame, Over, OverFunction};
 use headworks_sql::keyed::{Aggregate, Function, Keyed, KeyedRows, Operator, Rank, Window};
 use serde::Serialize;
@@ -156,6 +156,7 @@ fn kept(pipeline: &Pipeline, rows: &KeyedRows, keyed: &Keyed, changelog: String)
             Operator::Aggregate(list) => list.iter().map(|a| aggregate(rows, a)).collect(),
             Operator::Rank(of) => vec![rank(rows, of)],
             Operator::IntervalJoin(of) => vec![join(of)],
+            Operator::WindowJoin(of) => vec![window_join(of)],
             Operator::TemporalJoin(of) => vec![temporal_join(of)],
             Operator::Over(of) => over(rows, of),
         },
@@ -167,7 +168,8 @@ fn kept(pipeline: &Pipeline, rows: &KeyedRows, keyed: &Keyed, changelog: String)
             .filter(|_| !keyed.by_event_time())
             .map(|ttl| ttl.to_string()),
         by_event_time: keyed.by_event_time(),
-        is_over: keyed.operator.is_over(),
+        is_over: keyed.operator.is_over()
+            || matches!(keyed.operator, Operator::TemporalJoin(_)),
         allowed_lateness: pipeline.spec.allowed_lateness.to_string(),
         changelog,
         version: version(&keyed.fingerprint),
@@ -258,19 +260,27 @@ fn join(of: &IntervalJoin) -> String {
         let length = Duration::from_millis(ms.unsigned_abs());
         format!("{length} {}", if ms < 0 { "before" } else { "after" })
     };
-    let kind = match of.kind {
+    format!(
+        "{} JOIN, the left row from {} to {} the right one",
+        join_kind(of.kind),
+        text(of.lower),
+        text(of.upper)
+    )
+}
+
+fn join_kind(of: JoinKind) -> &'static str {
+    match of {
         JoinKind::Inner => "INNER",
         JoinKind::Left => "LEFT",
         JoinKind::Right => "RIGHT",
         JoinKind::Full => "FULL",
         JoinKind::Semi => "SEMI",
         JoinKind::Anti => "ANTI",
-    };
-    format!(
-        "{kind} JOIN, the left row from {} to {} the right one",
-        text(of.lower),
-        text(of.upper)
-    )
+    }
+}
+
+fn window_join(of: &WindowJoin) -> String {
+    format!("{} JOIN, rows of one window", join_kind(of.join.kind))
 }
 
 fn temporal_join(of: &TemporalJoin) -> String {

@@ -111,7 +111,7 @@ fn a_late_row_of_a_join_or_of_over_is_a_dead_letter_with_its_bytes() {
     world.write(0, &["a 30 9"]);
     world.run(60).unwrap();
     let late = ("Late".to_owned(), Some(b"a 30 9".to_vec()));
-    assert_eq!(world.dead_letters(), [late.clone()]);
+    assert_eq!(world.dead_letters(), std::slice::from_ref(&late));
 
     let world = World::new(QUERY, 1);
     world.broker.create("versions", 1);

@@ -18,9 +18,50 @@ use crate::testing::keyed_rules::{DROPPED, REFUSED, judged, judged_behind_time};
 use crate::testing::over_fixture::Looks;
 use crate::testing::temporal_fixture::Temporal;
 
+/// A query of a world.
+fn query(chance: &mut Chance, of: Of, size: i64) -> Query {
+    match chance.below(8) {
+        kind if of == Of::Joins => {
+            let window = (chance.below(3) == 0).then_some(size);
+            let mut bound = || window.map_or_else(|| chance.below(150) as i64, |_| 0);
+            Query::Join(Join {
+                kind: match kind {
+                    6 => JoinKind::Semi,
+                    7 => JoinKind::Anti,
+                    kind => JoinKind::of((kind % 2 == 0, kind % 4 < 2)),
+                },
+                // Around 0, so that the last records of all, which have one event time, make pairs.
+                lower: -bound(),
+                upper: bound(),
+                window,
+            })
+        }
+        kind if of == Of::Temporal => Query::Temporal(Temporal {
+            outer: kind % 2 == 0,
+        }),
+        _ if of == Of::Over => Query::Over(Looks {
+            back_ms: (!chance.once_in(300)).then(|| chance.below(150) as i64),
+        }),
+        0..=2 => Query::Windowed(Window::Tumble { size, offset: 0 }),
+        3 => Query::Windowed(Window::Hop {
+            size,
+            slide: size / 5,
+            offset: 0,
+        }),
+        4 => Query::Windowed(Window::Session { gap: size / 5 }),
+        5 => Query::Windowed(Window::Cumulate {
+            max: size,
+            step: size / 5,
+            offset: 0,
+        }),
+        6 => Query::Upserts,
+        _ => Query::First,
+    }
+}
+
 impl World {
     pub(super) fn new(seed: u64, broken: Option<Broken>, of: Of) -> World {
-        let (joins, temporal) = (of == Of::Joins, of == Of::Temporal);
+        let two_sides = matches!(of, Of::Joins | Of::Temporal);
         let mut chance = Chance::new(seed.wrapping_mul(0x9E37_79B9) ^ 0x5EED);
         let faults = Faults {
             kill: chance.below(8),
@@ -39,11 +80,7 @@ impl World {
         if let Some(Broken::Client(mutant)) = broken {
             brokers = brokers.with_mutant(mutant);
         }
-        let inputs = if joins || temporal {
-            1
-        } else {
-            chance.below(2)
-        };
+        let inputs = if two_sides { 1 } else { chance.below(2) };
         let partitions: Vec<usize> = (0..=inputs).map(|_| 1 + chance.below(3) as usize).collect();
         let shards = 1 + chance.below(3) as usize;
         for (at, partitions) in partitions.iter().enumerate() {
@@ -54,38 +91,7 @@ impl World {
             brokers.create(topic, partitions);
         }
         let size = 50 + 50 * chance.below(4) as i64;
-        let query = match chance.below(8) {
-            kind if joins => Query::Join(Join {
-                kind: match kind {
-                    6 => JoinKind::Semi,
-                    7 => JoinKind::Anti,
-                    kind => JoinKind::of((kind % 2 == 0, kind % 4 < 2)),
-                },
-                // Around 0, so that the last records of all, which have one event time, make pairs.
-                lower: -(chance.below(150) as i64),
-                upper: chance.below(150) as i64,
-            }),
-            kind if temporal => Query::Temporal(Temporal {
-                outer: kind % 2 == 0,
-            }),
-            _ if of == Of::Over => Query::Over(Looks {
-                back_ms: (!chance.once_in(300)).then(|| chance.below(150) as i64),
-            }),
-            0..=2 => Query::Windowed(Window::Tumble { size, offset: 0 }),
-            3 => Query::Windowed(Window::Hop {
-                size,
-                slide: size / 5,
-                offset: 0,
-            }),
-            4 => Query::Windowed(Window::Session { gap: size / 5 }),
-            5 => Query::Windowed(Window::Cumulate {
-                max: size,
-                step: size / 5,
-                offset: 0,
-            }),
-            6 => Query::Upserts,
-            _ => Query::First,
-        };
+        let query = query(&mut chance, of, size);
         // Only where a row is in one window, whose bounds don't depend on others, can the oracle tell what a
         // row that comes after the watermark belongs to.
         let tumbles = matches!(query, Query::Windowed(Window::Tumble { .. }));

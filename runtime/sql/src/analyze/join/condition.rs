@@ -57,8 +57,13 @@ impl<'e> Parts<'e> {
         conjuncts(&join.on, &mut parts);
         let (mut keys, mut bounds, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         let mut errors: Vec<SqlError> = Vec::new();
+        let mut windows = WindowParts::default();
         for expr in parts {
-            if let Some(found) = time_bounds(expr, sides) {
+            if sides.windows.is_some() {
+                if windows.take(expr, sides)? {
+                    continue;
+                }
+            } else if let Some(found) = time_bounds(expr, sides) {
                 bounds.extend(found);
                 continue;
             }
@@ -75,7 +80,16 @@ impl<'e> Parts<'e> {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let (lower, upper) = interval(join, sides, &bounds)?;
+        let (lower, upper) = if sides.windows.is_some() {
+            windows.check(join, sides)?;
+            if keys.is_empty() {
+                keys.extend(windows.start);
+            }
+            // By the last moments of their windows.
+            (0, 0)
+        } else {
+            interval(join, sides, &bounds)?
+        };
         if keys.is_empty() {
             return refuse(
                 join.on.place,
@@ -92,6 +106,52 @@ impl<'e> Parts<'e> {
             upper,
             rest,
         })
+    }
+}
+
+/// What the condition of a window join says of the windows.
+#[derive(Default)]
+struct WindowParts {
+    /// Both begin at one time.
+    start: Option<Cell>,
+    /// Both end at one time.
+    end: bool,
+}
+
+impl WindowParts {
+    /// True if a part says that the windows of both sides have one bound.
+    fn take(&mut self, expr: &Expr, sides: &Sides) -> Analyzed<bool> {
+        let Kind::Compare(Compare::Equal, one, other) = &expr.kind else {
+            return Ok(false);
+        };
+        let is = |name: &str| {
+            let of = |right: bool, expr: &Expr| {
+                let all = sides.identities(right, expr);
+                !all.is_empty() && all.iter().all(|text| text.starts_with(name))
+            };
+            (of(false, one) && of(true, other)) || (of(true, one) && of(false, other))
+        };
+        if is("window_start(") {
+            self.start = key(expr, sides)?;
+            return Ok(self.start.is_some());
+        }
+        let of_end = is("window_end(");
+        self.end |= of_end;
+        // As the ends are equal, so are the last moments.
+        Ok(of_end || is("window_time("))
+    }
+
+    fn check(&self, join: &Join, sides: &Sides) -> Analyzed<()> {
+        if self.start.is_some() && self.end {
+            return Ok(());
+        }
+        let (left, right) = (sides.name(false), sides.name(true));
+        refuse(
+            join.on.place,
+            format!(
+                "rows of window tables are joined within one window, so ON has {left}.window_start = {right}.window_start AND {left}.window_end = {right}.window_end, as in Flink"
+            ),
+        )
     }
 }
 

@@ -7,9 +7,11 @@ use crate::analyze::bound_expr::{Analyzed, BoundExpr, refuse};
 use crate::analyze::rows::Cell;
 use crate::analyze::scope::{NotNull, Scope, Side};
 use crate::analyze::select::and;
+use crate::analyze::spread::Spread;
 use crate::analyze::window::TIME;
 use crate::analyze::{Binder, BoundSelect, Input, casts, literals, window};
 use crate::error::Place;
+use crate::keyed::Window;
 use crate::syntax::ast::{Expr, Join, Name};
 
 /// The inputs, each as its branches.
@@ -21,6 +23,8 @@ pub(super) struct Sides {
     scope: Scope,
     /// How many columns the left one has.
     width: usize,
+    /// Where both are window tables: their windows.
+    pub windows: Option<Window>,
 }
 
 impl Sides {
@@ -32,7 +36,11 @@ impl Sides {
         for (branch, scope) in left.iter().chain(&right) {
             check(branch, scope, join.place)?;
         }
-        Sides::checked(join, left, right)
+        let windows = same_windows(&left, &right, join.place)?;
+        Ok(Sides {
+            windows,
+            ..Sides::checked(join, left, right)?
+        })
     }
 
     /// The same, of inputs that may be joined.
@@ -83,6 +91,7 @@ impl Sides {
                 not_null: NotNull::default(),
             },
             width,
+            windows: None,
         })
     }
 
@@ -230,6 +239,21 @@ impl Sides {
         }
     }
 
+    /// Says of a row whether the window that it is in is the last of its record.
+    pub(super) fn ends_last(&self) -> Cell {
+        let branches = self.left.iter().chain(&self.right);
+        let last = |branch: &BoundSelect| spread(branch).is_some_and(|spread| spread.last);
+        let all: Vec<bool> = branches.map(|(branch, _)| last(branch)).collect();
+        Cell {
+            name: "last$".to_owned(),
+            identity: all.iter().map(|last| last.to_string().into()).collect(),
+            typed: all
+                .iter()
+                .map(|last| literals::boolean(self.place, *last))
+                .collect(),
+        }
+    }
+
     /// A column of the scope over both: null in rows of the other side.
     pub(super) fn cell(&self, index: usize) -> Cell {
         let right = index >= self.width;
@@ -299,6 +323,9 @@ fn time_of(branch: &BoundSelect, scope: &Scope) -> Option<BoundExpr> {
     let Input::Stream(stream) = &branch.input else {
         return None;
     };
+    if let Some(spread) = &stream.spread {
+        return Some(spread.time.clone());
+    }
     let path = stream.time.as_deref()?;
     let of = |path: &[usize]| {
         let mut columns = scope.columns.iter();
@@ -318,6 +345,39 @@ fn time_of(branch: &BoundSelect, scope: &Scope) -> Option<BoundExpr> {
     })
 }
 
+/// The window of a branch's rows.
+fn spread(branch: &BoundSelect) -> Option<&Spread> {
+    match &branch.input {
+        Input::Stream(stream) => stream.spread.as_deref(),
+        Input::Stateful(_) => None,
+    }
+}
+
+/// The windows of both sides; none, where neither is a window table.
+fn same_windows(
+    left: &[(BoundSelect, Scope)],
+    right: &[(BoundSelect, Scope)],
+    place: Place,
+) -> Analyzed<Option<Window>> {
+    let all = || left.iter().chain(right).map(|(branch, _)| spread(branch));
+    let Some(first) = all().flatten().next() else {
+        return Ok(None);
+    };
+    if all().any(|one| one.is_none()) {
+        return refuse(
+            place,
+            "one side of this join is a window table and the other isn't: give both the same window, or join the streams with bounds on their event times",
+        );
+    }
+    if let Some(other) = all().flatten().find(|one| one.window != first.window) {
+        return refuse(
+            other.place,
+            "the windows of the two sides differ, so that no row of the one is in a window of the other: give both the same function, lengths and offset",
+        );
+    }
+    Ok(Some(first.window))
+}
+
 /// Checks that the rows of a branch may be joined by event time.
 pub(super) fn check(branch: &BoundSelect, scope: &Scope, place: Place) -> Analyzed<()> {
     let stream = match &branch.input {
@@ -329,12 +389,6 @@ pub(super) fn check(branch: &BoundSelect, scope: &Scope, place: Place) -> Analyz
             );
         }
     };
-    if let Some(windowed) = &branch.windowed {
-        return refuse(
-            windowed.place,
-            "a join of window tables is not in this version; join the streams with bounds on their event times",
-        );
-    }
     if stream.compacted {
         return Err(vec![window::compacted_side(place, &stream.name)]);
     }

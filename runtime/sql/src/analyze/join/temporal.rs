@@ -29,6 +29,12 @@ pub(super) fn join<'a>(
     let (right, right_scope) = versions(&join.right, environment)?;
     for (branch, scope) in &left {
         check(branch, scope, join.place)?;
+        if let Some(windowed) = branch.windowed.as_ref() {
+            return refuse(
+                windowed.place,
+                "a window table has no versions to be joined with in this version: join the stream, and take the window of the result in a Pipeline of its own",
+            );
+        }
     }
     let Input::Stream(stream) = &right.input else {
         return refuse(join.place, "only a stream has versions");
