@@ -89,7 +89,7 @@ fn source<'a>(
         FromSource::Join(join) => Ok(("", vec![join::join(join, environment)?.0])),
         FromSource::Window(table) => {
             let rows = from(&table.source, environment)?;
-            let branches = if environment.joined {
+            let branches = if environment.windows_as_rows {
                 spread::spread(table, rows)?
             } else {
                 window::table(table, rows)?

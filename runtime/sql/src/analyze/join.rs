@@ -37,7 +37,7 @@ pub(super) fn join<'a>(
     if let Some(time) = &join.right.as_of {
         return temporal::join(join, time, environment);
     }
-    let sides = environment.of_side();
+    let sides = environment.of_rows();
     let (left, right) = match (from(&join.left, &sides), from(&join.right, &sides)) {
         (Ok(left), Ok(right)) => (left, right),
         (Err(mut errors), Err(more)) => {

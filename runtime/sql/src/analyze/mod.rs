@@ -138,9 +138,21 @@ pub(crate) fn query(
 ) -> Analyzed<(Vec<BoundSelect>, Vec<SqlError>)> {
     let budget = Cell::new(select::MAX_SELECTS);
     let environment = select::Environment::of(catalog, &budget);
-    let (checked, notes) = overflow::checked(catalog.overflow(), || {
+    let (mut checked, mut notes) = overflow::checked(catalog.overflow(), || {
         select::query(query, &environment).and_then(stateful_node::finished)
     });
+    if checked.is_err() {
+        // Windows that nothing aggregates are columns like others.
+        budget.set(select::MAX_SELECTS);
+        let (rows, more) = overflow::checked(catalog.overflow(), || {
+            select::query(query, &environment.of_rows()).and_then(stateful_node::finished)
+        });
+        if let Ok(rows) = rows
+            && rows.iter().all(|one| one.stateful().is_none())
+        {
+            (checked, notes) = (Ok(rows), more);
+        }
+    }
     checked
         .map(|checked| (checked, notes))
         .map_err(|mut errors| {

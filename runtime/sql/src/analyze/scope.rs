@@ -149,21 +149,22 @@ impl Scope {
         )
     }
 
-    /// The column that a path begins with, and the fields behind. A column of the name wins over the stream's name, as in
-    /// Flink.
+    /// The column that a path begins with, and the fields behind. As in Flink, `a.b` is the column b of what is called a; where it has none,
+    /// the field b of a column a.
     fn split<'n>(&self, names: &'n [Name]) -> Analyzed<Option<(usize, &'n [Name])>> {
         let Some((first, rest)) = names.split_first() else {
             return Ok(None);
         };
-        if let (Some(side), Some((second, fields))) = (self.side(&first.text), rest.split_first())
-            && !self.columns.iter().any(|(known, _)| *known == first.text)
-        {
+        if let (Some(side), Some((second, fields))) = (self.side(&first.text), rest.split_first()) {
             let mut of_side = self.columns[side.clone()].iter();
-            let at = of_side.position(|(known, _)| *known == second.text);
-            return match at {
-                Some(at) => Ok(Some((side.start + at, fields))),
-                None => Err(vec![self.unknown(second, side)]),
-            };
+            if let Some(at) = of_side.position(|(known, _)| *known == second.text) {
+                return Ok(Some((side.start + at, fields)));
+            }
+            let is_struct = |typed: &BoundExpr| matches!(typed.data_type, DataType::Struct(_));
+            let mut all = self.columns.iter();
+            if !all.any(|(known, typed)| *known == first.text && is_struct(typed)) {
+                return Err(vec![self.unknown(second, side)]);
+            }
         }
         Ok(self.position(first)?.map(|index| (index, rest)))
     }

@@ -26,8 +26,8 @@ pub(super) struct Environment<'a> {
     pub(super) with: Vec<&'a Named>,
     /// SELECTs that may still be checked: sub-queries that use each other twice double at every step.
     budget: &'a Cell<usize>,
-    /// What is read is a side of a join.
-    pub(super) joined: bool,
+    /// Each window of a row is a row of its own: below a join, and where nothing aggregates windows.
+    pub(super) windows_as_rows: bool,
 }
 
 impl<'a> Environment<'a> {
@@ -36,7 +36,7 @@ impl<'a> Environment<'a> {
             catalog,
             with: Vec::new(),
             budget,
-            joined: false,
+            windows_as_rows: false,
         }
     }
 
@@ -46,17 +46,17 @@ impl<'a> Environment<'a> {
             catalog: self.catalog,
             with: self.with[..index].to_vec(),
             budget: self.budget,
-            joined: self.joined,
+            windows_as_rows: self.windows_as_rows,
         }
     }
 
-    /// What a side of a join sees.
-    pub(super) fn of_side(&self) -> Self {
+    /// The same, where each window of a row is a row of its own.
+    pub(super) fn of_rows(&self) -> Self {
         Self {
             catalog: self.catalog,
             with: self.with.clone(),
             budget: self.budget,
-            joined: true,
+            windows_as_rows: true,
         }
     }
 }
@@ -66,7 +66,7 @@ pub(super) fn query<'a>(query: &'a Query, outer: &Environment<'a>) -> Analyzed<V
         catalog: outer.catalog,
         with: outer.with.clone(),
         budget: outer.budget,
-        joined: outer.joined,
+        windows_as_rows: outer.windows_as_rows,
     };
     environment.with.extend(query.with.iter());
     let (mut branches, mut errors) = (Vec::<BoundSelect>::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! Window tables below a join: each window that a row falls into is a row of its own.
+//! Window tables below a join, or where nothing aggregates them: each window that a row falls into is a row of its own.
 //!
 //! Above an aggregation a window is the aggregation's matter, which keeps slices. Rows that are joined are kept by themselves, so here the
 //! window's columns are computed of each: a branch for each window that a row falls into at most.
@@ -54,7 +54,7 @@ pub(super) fn spread(
             return refuse(
                 windowed.place,
                 format!(
-                    "each row falls into {count} of these windows, and of a join into at most {MAX_WINDOWS}: make the slide or step longer"
+                    "each row falls into {count} of these windows, and without an aggregation into at most {MAX_WINDOWS}: make the slide or step longer"
                 ),
             );
         }
