@@ -95,8 +95,8 @@ pub use quality_rule::{
     DistributionReference, DistributionTest, FieldCheck, FormatCheck, FreshnessCheck, JudgeCount,
     LengthCheck, MAX_CHECKS, NamedFormat, NullRatioCheck, OnError, OrderedCheck, PairCheck,
     PatternCheck, QualityCheck, QualityRule, QualityRuleSpec, QualityRuleStatus, QuantileCheck,
-    RangeCheck, ReferenceWindow, RowCountCheck, RuleCount, SchemaCheck, SchemaColumn, UniqueCheck,
-    ValueOrder, ValuesCheck,
+    RangeCheck, ReferenceWindow, ReferencesCheck, RowCountCheck, RuleCount, SchemaCheck,
+    SchemaColumn, UniqueCheck, ValueOrder, ValuesCheck,
 };
 pub use quantity::{Quantity, QuantityError};
 pub use references::{

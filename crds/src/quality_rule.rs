@@ -32,7 +32,7 @@ pub use schema_check::{SchemaCheck, SchemaColumn};
 pub use set_check::{
     AggregateCheck, AggregateFunction, DistributionBin, DistributionCheck, DistributionReference,
     DistributionTest, FreshnessCheck, NullRatioCheck, OrderedCheck, QuantileCheck, ReferenceWindow,
-    RowCountCheck, UniqueCheck, ValueOrder,
+    ReferencesCheck, RowCountCheck, UniqueCheck, ValueOrder,
 };
 
 /// A percentage with at most nine digits behind the point.

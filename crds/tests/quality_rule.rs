@@ -69,6 +69,8 @@ fn a_check_is_of_exactly_one_kind() {
         json!({"nullRatio": {"field": "id", "max": "0.5"}}),
         json!({"unique": {"key": ["id"], "within": "1h"}}),
         json!({"ordered": {"field": "n"}}),
+        json!({"references": {"fields": ["id"], "stream": "articles"}}),
+        json!({"references": {"fields": ["id", "n"], "stream": "articles", "key": ["a", "b"]}}),
         json!({"ordered": {"field": "n", "by": ["id"], "order": "StrictlyDecreasing"}}),
         json!({"aggregate": {"field": "n", "function": "Mean", "max": "1"}}),
         json!({"quantile": {"field": "n", "of": "0.95", "max": "1"}}),

@@ -10,7 +10,7 @@ use super::{
     schema_check::SchemaCheck,
     set_check::{
         AggregateCheck, DistributionCheck, FreshnessCheck, NullRatioCheck, OrderedCheck,
-        QuantileCheck, RowCountCheck, UniqueCheck,
+        QuantileCheck, ReferencesCheck, RowCountCheck, UniqueCheck,
     },
 };
 use crate::data_stream::FIELD_PATH;
@@ -23,7 +23,7 @@ const NAME_MAX: usize = 63;
 /// One check of a rule: exactly one of the kinds of check.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema, Validate)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.expression), has(self.notNull), has(self.length), has(self.range), has(self.pattern), has(self.notMatching), has(self.format), has(self.accepted), has(self.forbidden), has(self.compare), has(self.rowCount), has(self.nullRatio), has(self.unique), has(self.ordered), has(self.aggregate), has(self.quantile), has(self.freshness), has(self.distribution), has(self.having), has(self.anomaly), has(self.schema)].filter(x, x).size() == 1").message("a check needs exactly one of: expression, notNull, length, range, pattern, notMatching, format, accepted, forbidden, compare, rowCount, nullRatio, unique, ordered, aggregate, quantile, freshness, distribution, having, anomaly, schema"))]
+#[x_kube(validation = Rule::new("[has(self.expression), has(self.notNull), has(self.length), has(self.range), has(self.pattern), has(self.notMatching), has(self.format), has(self.accepted), has(self.forbidden), has(self.compare), has(self.rowCount), has(self.nullRatio), has(self.unique), has(self.ordered), has(self.references), has(self.aggregate), has(self.quantile), has(self.freshness), has(self.distribution), has(self.having), has(self.anomaly), has(self.schema)].filter(x, x).size() == 1").message("a check needs exactly one of: expression, notNull, length, range, pattern, notMatching, format, accepted, forbidden, compare, rowCount, nullRatio, unique, ordered, references, aggregate, quantile, freshness, distribution, having, anomaly, schema"))]
 #[garde(allow_unvalidated)]
 pub struct QualityCheck {
     /// Its name, unique in the rule. Absent: what it checks and its field, such as notNull-order_id.
@@ -77,6 +77,9 @@ pub struct QualityCheck {
     /// Each value of a field stands in order to the one before it, by event time: a counter never goes down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordered: Option<OrderedCheck>,
+    /// What a record refers to is there: a compacted stream has a record with that key, at the record's event time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub references: Option<ReferencesCheck>,
     /// An aggregate of a window's values lies between two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aggregate: Option<AggregateCheck>,
@@ -123,6 +126,7 @@ impl QualityCheck {
             ("nullRatio", self.null_ratio.is_some()),
             ("unique", self.unique.is_some()),
             ("ordered", self.ordered.is_some()),
+            ("references", self.references.is_some()),
             ("aggregate", self.aggregate.is_some()),
             ("quantile", self.quantile.is_some()),
             ("freshness", self.freshness.is_some()),
@@ -142,6 +146,7 @@ impl QualityCheck {
             || self.null_ratio.is_some()
             || self.unique.is_some()
             || self.ordered.is_some()
+            || self.references.is_some()
             || self.aggregate.is_some()
             || self.quantile.is_some()
             || self.freshness.is_some()
@@ -190,6 +195,11 @@ impl QualityCheck {
             _ => None,
         });
         let ordered = self.ordered.iter().map(|c| c.field.as_str());
+        let fields = self.references.iter().map(|c| c.fields.as_slice());
+        let references = fields.filter_map(|fields| match fields {
+            [one] => Some(one.as_str()),
+            _ => None,
+        });
         let ratio = self.null_ratio.iter().map(|c| c.field.as_str());
         let aggregate = self.aggregate.iter().map(|c| c.field.as_str());
         let quantile = self.quantile.iter().map(|c| c.field.as_str());
@@ -197,6 +207,7 @@ impl QualityCheck {
         let anomaly = self.anomaly.iter().filter_map(|c| c.field.as_deref());
         let mut all = key
             .chain(ordered)
+            .chain(references)
             .chain(ratio)
             .chain(aggregate)
             .chain(quantile)

@@ -75,6 +75,36 @@ pub struct OrderedCheck {
     pub order: ValueOrder,
 }
 
+/// What a record refers to is there: at the record's event time, a compacted stream had a record with that key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReferencesCheck {
+    /// The fields that refer to it. A record in which one of them is null refers to nothing, and passes. A dot reaches into a struct.
+    #[schemars(length(min = 1, max = 8), inner(length(min = 1, max = 256), regex(pattern = FIELD_PATH)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub fields: Vec<String>,
+    /// The DataStream that is referred to, in the rule's namespace: a compacted one, with an event time.
+    #[schemars(length(min = 1, max = 63))]
+    pub stream: String,
+    /// The fields of its key that they equal, in the order of `fields`; all of the key. Absent: they have the same names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 8), inner(length(min = 1, max = 256), regex(pattern = FIELD_PATH)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub key: Vec<String>,
+}
+
+impl ReferencesCheck {
+    /// The fields of the other stream's key.
+    #[must_use]
+    pub fn keys(&self) -> &[String] {
+        if self.key.is_empty() {
+            &self.fields
+        } else {
+            &self.key
+        }
+    }
+}
+
 /// How a value stands to the one before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ValueOrder {

@@ -5,7 +5,7 @@
 //! a warning, and the rule isn't applied until it does.
 
 use headworks_crds::{QualityRule, QualityRuleSpec, QualityRuleStatus, fault_text};
-use headworks_plan::RuleAction;
+use headworks_plan::{Contract, RuleAction};
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
 use crate::{
@@ -121,6 +121,11 @@ fn review(
         ));
         return decision;
     }
+    for fault in referred(spec, &contract, &key.0, snapshot) {
+        decision.warn(format!(
+            "no record is judged by it until this is right: {fault}"
+        ));
+    }
     for failing in rules::schema_match::failing(spec, &contract) {
         decision.warn(failing.to_string());
     }
@@ -131,6 +136,33 @@ fn review(
         }
     }
     decision
+}
+
+/// What is wrong with what a rule refers to, as things are.
+fn referred(
+    spec: &QualityRuleSpec,
+    contract: &Contract,
+    namespace: &str,
+    snapshot: &CatalogSnapshot,
+) -> Vec<String> {
+    let find = |stream: &str| {
+        let key = (namespace.to_owned(), stream.to_owned());
+        snapshot.streams.get(&key)
+    };
+    let mut told = Vec::new();
+    for (index, check) in spec.checks.iter().enumerate() {
+        let stream = check.references.as_ref().map(|check| check.stream.as_str());
+        let Some(stream) = stream.filter(|stream| find(stream).is_none()) else {
+            continue;
+        };
+        let known = snapshot.streams.keys().map(|(_, name)| name.as_str());
+        let missing = missing("DataStream", stream, "QualityRule", known);
+        told.push(format!("spec.checks[{index}].references.stream: {missing}"));
+    }
+    let contract_of = |stream: &str| find(stream).map(|stream| &stream.contract);
+    let faults = monitor::references::faults(spec, contract, contract_of);
+    told.extend(faults.iter().map(ToString::to_string));
+    told
 }
 
 fn named<'a>(name: &'a str, spec: &'a QualityRuleSpec) -> Named<'a> {

@@ -2,6 +2,7 @@
 
 mod keys;
 mod ordered;
+mod references;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -75,6 +76,17 @@ fn run_in(
     filter: Option<&str>,
     rows: &[Value],
 ) -> BTreeMap<String, Vec<Value>> {
+    run_beside(window, checks, filter, rows, &[])
+}
+
+/// The same beside another stream with rows, which are there first.
+fn run_beside(
+    window: &str,
+    checks: Value,
+    filter: Option<&str>,
+    rows: &[Value],
+    beside: &[(Stream, Vec<Value>)],
+) -> BTreeMap<String, Vec<Value>> {
     let mut spec = QualityRuleSpec::new("orders", serde_json::from_value(checks).unwrap());
     spec.window = window.parse().unwrap();
     spec.filter = filter.map(str::to_owned);
@@ -92,7 +104,10 @@ fn run_in(
     for one in monitors.queries {
         let plan = PipelinePlan {
             sql: one.sql.clone(),
-            inputs: vec![stream("orders", contract())],
+            inputs: [stream("orders", contract())]
+                .into_iter()
+                .chain(beside.iter().map(|(stream, _)| stream.clone()))
+                .collect(),
             outputs: vec![stream("sane-verdicts", verdicts.clone())],
             delivery: Delivery::ExactlyOnce,
             commit_interval_ms: 100,
@@ -105,6 +120,12 @@ fn run_in(
         };
         let mut local = Local::new(&plan, &AsJson).unwrap_or_else(|e| panic!("{e}\n{}", one.sql));
         let mut given = Given::default();
+        for (number, (_, rows)) in (1..).zip(beside) {
+            for row in rows {
+                let json = row.to_string();
+                local.push(number, json.as_bytes(), &mut given).unwrap();
+            }
+        }
         for row in rows {
             local
                 .push(0, row.to_string().as_bytes(), &mut given)

@@ -2,7 +2,8 @@
 //! one stream don't contradict each other.
 
 use headworks_crds::QualityRule;
-use headworks_operator::planning::rules::{self, Named};
+use headworks_operator::planning::rules::{self, Named, monitor};
+use headworks_plan::Contract;
 
 use super::{Options, World, streams};
 use crate::finding::{Finding, Severity};
@@ -44,6 +45,7 @@ pub fn check(world: &World, options: &Options, findings: &mut Vec<Finding>) {
             findings.extend(faults.map(|fault| object.wrong(&fault.field, fault.message)));
             continue;
         }
+        references(world, (object, rule), contract, options, findings);
         for failing in rules::schema_match::failing(&rule.spec, contract) {
             let mut finding = object.wrong(&failing.field, failing.message);
             finding.severity = Severity::Warning;
@@ -61,6 +63,30 @@ pub fn check(world: &World, options: &Options, findings: &mut Vec<Finding>) {
             }
         }
     }
+}
+
+/// What a rule refers to: that it is there, and can be referred to.
+fn references(
+    world: &World,
+    (object, rule): (&Object, &QualityRule),
+    contract: &Contract,
+    options: &Options,
+    findings: &mut Vec<Finding>,
+) {
+    for (index, check) in rule.spec.checks.iter().enumerate() {
+        let Some(check) = &check.references else {
+            continue;
+        };
+        let what = ("DataStream", check.stream.as_str());
+        if world.find(what.0, &object.namespace, what.1).is_none() {
+            let place = format!("spec.checks[{index}].references.stream");
+            let missing = streams::missing(world, object, None, &place, what, options);
+            findings.push(missing);
+        }
+    }
+    let of = |stream: &str| world.contract(&object.namespace, stream);
+    let faults = monitor::references::faults(&rule.spec, contract, of).into_iter();
+    findings.extend(faults.map(|fault| object.wrong(&fault.field, fault.message)));
 }
 
 fn named<'a>(object: &'a Object, rule: &'a QualityRule) -> Named<'a> {

@@ -168,8 +168,7 @@ fn kept(pipeline: &Pipeline, rows: &KeyedRows, keyed: &Keyed, changelog: String)
             .filter(|_| !keyed.by_event_time())
             .map(|ttl| ttl.to_string()),
         by_event_time: keyed.by_event_time(),
-        is_over: keyed.operator.is_over()
-            || matches!(keyed.operator, Operator::TemporalJoin(_)),
+        is_over: keyed.operator.is_over() || matches!(keyed.operator, Operator::TemporalJoin(_)),
         allowed_lateness: pipeline.spec.allowed_lateness.to_string(),
         changelog,
         version: version(&keyed.fingerprint),

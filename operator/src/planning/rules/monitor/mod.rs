@@ -4,7 +4,7 @@
 //! All checks of the rule's window are one query, which gives one row a window. Each check for uniqueness is a query of its own, by its
 //! key: only so does it keep as little of a key as any count by key, and run in as many pods as there are partitions. It gives a row for
 //! each key that comes again; a window without such a row passed. So is each check for order, which gives a row for each record that is
-//! out of it.
+//! out of it, and each of references, which gives one for each record that refers to nothing.
 //!
 //! All write one stream of verdicts with one contract, whatever the checks are: figures and verdicts are maps by the check's name.
 
@@ -13,6 +13,7 @@ mod distribution;
 mod figures;
 mod ordered;
 mod query;
+pub mod references;
 #[cfg(test)]
 mod tests;
 
@@ -25,10 +26,10 @@ use crate::names::digest;
 
 /// A Pipeline's name has at most so many characters.
 const MAX_NAME: usize = 48;
-/// Most checks for uniqueness of one rule, and most for order: each is a Pipeline.
+/// Most checks for uniqueness of one rule, most for order, and most of references: each is a Pipeline.
 const MAX_OF_KEYS: usize = 8;
 /// What is judged by key, and what its Pipelines are called after.
-const OF_KEYS: [&str; 2] = ["unique", "ordered"];
+const OF_KEYS: [&str; 3] = ["unique", "ordered", "references"];
 
 /// What a rule's checks of many records come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +60,7 @@ pub struct Monitor {
 pub enum Judges {
     /// These checks, one row a window.
     Windows(Vec<String>),
-    /// This check, one row for each key of a window that comes again, or for each record of it that is out of order.
+    /// This check, one row for each key of a window that comes again, or for each record of it that is out of order or refers to nothing.
     Keys(String),
 }
 
@@ -260,6 +261,12 @@ fn of_keys(
         interval(window, "ordered")?;
         let seconds = window.millis() / 1_000;
         (window, ordered::of_order(from, ordered, &called, seconds)?)
+    } else if let Some(references) = &check.references {
+        let window = &spec.window;
+        interval(window, "references")?;
+        let seconds = window.millis() / 1_000;
+        let sql = references::of_references(from, references, &called, seconds)?;
+        (window, sql)
     } else {
         return Ok(None);
     };
@@ -284,6 +291,7 @@ fn uncompiled(
     place: &str,
 ) -> Vec<SpecFault> {
     let catalog = Catalog::new().with(&spec.stream, contract.clone());
+    let catalog = references::assumed(catalog, spec, contract);
     let mut faults = Vec::new();
     for (index, check) in spec.checks.iter().enumerate() {
         if let Some(text) = &check.having

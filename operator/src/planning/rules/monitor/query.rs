@@ -31,6 +31,7 @@ impl From<'_> {
     }
 }
 
+const DAY: u64 = 86_400;
 const WINDOW: &str = "  window_start, window_end, window_time,\n  COUNT(*) AS records,\n";
 const BY_WINDOW: &str = "window_start, window_end, window_time";
 
@@ -133,6 +134,42 @@ pub fn of_keys(
         there.join(" OR "),
         keys.join(", "),
     ))
+}
+
+/// The verdict of a record that fails by itself, once event time has passed it. The window that it falls into is computed, as no
+/// aggregate makes it: windows of events are of those that come together.
+#[derive(Clone, Copy, Debug)]
+pub struct OfRecord<'a> {
+    /// The check.
+    pub name: &'a str,
+    /// What was observed, as an expression.
+    pub observed: &'a str,
+    /// The key, as an expression.
+    pub key: &'a str,
+    /// The window's length.
+    pub seconds: u64,
+}
+
+impl OfRecord<'_> {
+    /// A row for each of `rows` of which `wrong` is true. They have the columns that the expressions name, and `local_time`.
+    pub fn of(&self, rows: &str, wrong: &str) -> String {
+        let (name, seconds) = (text(self.name), self.seconds);
+        format!(
+            "SELECT\n  window_start, window_end,\n  CAST(window_end - INTERVAL '0.001' SECOND AS TIMESTAMP_LTZ(3)) AS window_time,\n  CAST(1 AS BIGINT) AS records,\n  MAP[{name}, {}] AS observed,\n  MAP[{name}, FALSE] AS passed,\n  {} AS repeated_key\nFROM (\n  SELECT *, TIMESTAMPADD(SECOND, {seconds}, window_start) AS window_end\n  FROM (\n    SELECT *, CAST(TIMESTAMPADD(SECOND, -MOD({}, {seconds}), FLOOR(local_time TO SECOND)) AS TIMESTAMP(3)) AS window_start\n    FROM (\n      {rows}\n    )\n    WHERE {wrong}\n  )\n)",
+            self.observed,
+            self.key,
+            since_window(seconds),
+        )
+    }
+}
+
+/// Seconds since the first window of all, or since one that began with the day; windows begin with 1970, as TUMBLE's do.
+fn since_window(seconds: u64) -> &'static str {
+    if DAY.is_multiple_of(seconds) {
+        "TIMESTAMPDIFF(SECOND, FLOOR(local_time TO DAY), local_time)"
+    } else {
+        "CAST(TIMESTAMPDIFF(DAY, TIMESTAMP '1970-01-01 00:00:00', local_time) AS BIGINT) * 86400 + TIMESTAMPDIFF(SECOND, FLOOR(local_time TO DAY), local_time)"
+    }
 }
 
 /// Whether a user's expression over aggregates is one, and gives yes or no.

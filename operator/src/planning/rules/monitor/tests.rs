@@ -192,6 +192,69 @@ fn an_order_is_a_query_of_its_own() {
 }
 
 #[test]
+fn a_reference_is_a_query_of_its_own() {
+    let monitors = built(&spec(json!([
+        {"references": {"fields": ["id", "line"], "stream": "articles", "key": ["article", "line"]}},
+    ])));
+    for one in &monitors.queries {
+        insta::assert_snapshot!(one.name.clone(), one.sql);
+    }
+}
+
+#[test]
+fn what_a_rule_refers_to_is_held_to_what_it_must_be() {
+    use headworks_plan::{Contract, EventTime, Field};
+    let other = |types: [&str; 2], key: &[&str], compacted, time| Contract {
+        fields: vec![
+            Field::new("article", types[0], false),
+            Field::new("line", types[1], false),
+            Field::new("since", "timestamp_ltz(3)", false),
+        ],
+        key: key.iter().map(|key| (*key).to_owned()).collect(),
+        compacted,
+        event_time: Some(EventTime {
+            field: "since".into(),
+            max_out_of_orderness_ms: 0,
+            idle_timeout_ms: None,
+        })
+        .filter(|_| time),
+        ..Contract::default()
+    };
+    let rule = spec(json!([
+        {"references": {"fields": ["id", "line"], "stream": "articles", "key": ["article", "line"]}},
+    ]));
+    let said = |other: &Contract| -> Vec<String> {
+        let faults = super::references::faults(&rule, &contract(), |name| {
+            (name == "articles").then_some(other)
+        });
+        faults.iter().map(ToString::to_string).collect()
+    };
+    let right = ["string", "int"];
+    let key = ["line", "article"];
+    assert_eq!(said(&other(right, &key, true, true)), [""; 0]);
+    let one = |wrong: Contract, text: &str| {
+        let said = said(&wrong);
+        assert!(said.len() == 1 && said[0].starts_with(text), "{said:?}");
+    };
+    one(
+        other(right, &key, false, true),
+        "spec.checks[0].references.stream: DataStream articles isn't compacted",
+    );
+    one(
+        other(right, &key, true, false),
+        "spec.checks[0].references.stream: DataStream articles has no event time",
+    );
+    one(
+        other(right, &["article"], true, true),
+        "spec.checks[0].references.key: the key of DataStream articles is article, and this names article, line",
+    );
+    one(
+        other(["string", "bigint"], &key, true, true),
+        "spec.checks[0].references.fields: \"line\" is int, and \"line\" of DataStream articles is bigint",
+    );
+}
+
+#[test]
 fn a_rule_that_asks_for_freshness_alone_has_a_monitor_too() {
     let monitors = built(&spec(json!([{"freshness": {"maxAge": "1m"}}])));
     assert_eq!(monitors.queries[0].judges, Judges::Windows(Vec::new()));
@@ -259,6 +322,18 @@ fn what_is_wrong_with_a_check_of_a_window_is_said_with_its_place() {
         (
             json!({"ordered": {"field": "line", "by": ["id", "idd"]}}),
             "spec.checks[0].ordered.by[1]: ",
+        ),
+        (
+            json!({"references": {"fields": ["id", "idd"], "stream": "articles"}}),
+            "spec.checks[0].references.fields[1]: ",
+        ),
+        (
+            json!({"references": {"fields": ["id", "line"], "stream": "articles", "key": ["article"]}}),
+            "spec.checks[0].references.key: 2 fields refer to a key of 1",
+        ),
+        (
+            json!({"references": {"fields": ["id"], "stream": "orders"}}),
+            "spec.checks[0].references.stream: ",
         ),
         (
             json!({"quantile": {"field": "amount", "of": "0.0", "max": "1"}}),

@@ -214,7 +214,7 @@ impl<'a> Asked<'a> {
             "unique" => self.unique(column, schema)?,
             "relationships" => {
                 return Err(
-                    "needs a referential check: what is in the other table isn't known of one row"
+                    "is of two tables as they are now: where the other one is a compacted stream, write a references check, which asks what it held when the record happened"
                         .into(),
                 );
             }

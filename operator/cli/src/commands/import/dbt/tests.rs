@@ -81,7 +81,10 @@ sources:
 #[test]
 fn what_a_check_cannot_say_is_left_out() {
     for (test, words) in [
-        ("relationships: {to: ref('x'), field: y}", "referential"),
+        (
+            "relationships: {to: ref('x'), field: y}",
+            "references check",
+        ),
         ("dbt_utils.accepted_range: {min_value: 0}", "of a package"),
         ("uniqe", "did you mean \"unique\"?"),
         ("not_null: {config: {error_if: '>10'}}", "a share of them"),
