@@ -83,7 +83,7 @@ pub fn assumed(catalog: Catalog, spec: &QualityRuleSpec, contract: &Contract) ->
     checks.fold(catalog, |catalog, check| {
         let of_type = |field: &String| {
             let known = Schema::from_contract(contract).ok();
-            let known = known.and_then(|schema| Some(type_of(&schema, field)?));
+            let known = known.and_then(|schema| type_of(&schema, field));
             known.unwrap_or_else(|| "string".to_owned())
         };
         let fields = check.keys().iter().zip(&check.fields);
