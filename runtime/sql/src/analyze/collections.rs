@@ -175,7 +175,7 @@ fn cardinality(place: Place, name: &'static str, args: Vec<BoundExpr>) -> Analyz
     }
 }
 
-fn no_array(arg: &BoundExpr, name: &str) -> Analyzed<BoundExpr> {
+pub(super) fn no_array(arg: &BoundExpr, name: &str) -> Analyzed<BoundExpr> {
     refuse(
         arg.place,
         format!(

@@ -7,7 +7,7 @@ use super::bound_expr::{Analyzed, BoundExpr, Nulls, call, refuse};
 use super::casts::{coerce, read_as_time};
 use super::expressions::plain;
 use super::scope::shortened;
-use super::{Binder, collections, logic, math, strings, time};
+use super::{Binder, arrays, collections, logic, math, strings, time};
 use crate::error::{Place, SqlError};
 use crate::eval::Args;
 use crate::suggest::nearest;
@@ -142,6 +142,7 @@ fn rooms() -> impl Iterator<Item = &'static Function> {
         .chain(math::FUNCTIONS)
         .chain(time::FUNCTIONS)
         .chain(collections::FUNCTIONS)
+        .chain(arrays::FUNCTIONS)
 }
 
 /// Conditional functions, which [`Binder`] itself knows.

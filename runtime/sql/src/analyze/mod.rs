@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod aggregates;
+mod arrays;
 pub(crate) mod bound_expr;
 mod casts;
 mod collections;

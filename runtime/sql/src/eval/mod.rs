@@ -7,6 +7,7 @@
 //! query; the engine then halves the batch until it has the row.
 
 pub(crate) mod arithmetic;
+pub(crate) mod arrays;
 pub(crate) mod calendar;
 pub(crate) mod cast;
 pub(crate) mod collections;

@@ -262,7 +262,6 @@ fn rows_of_one_window_are_joined_until_it_is_over_and_late_ones_are_refused() {
     ];
     let next = vec![(Some(8), Some(3))];
     assert_eq!(epoch(&mut shard, &late, 12), (vec![0], next));
-    drop(epoch);
     let mut again = StatePartition::new(spec.clone(), pool);
     for change in &log {
         again.restore(&change.key, change.value.as_deref()).unwrap();
