@@ -139,6 +139,8 @@ impl Keyed {
                 late.extend(refused.iter().map(|row| from[first + *row as usize]));
             }
             late.sort_unstable();
+            // A record may give a row to each side of a join.
+            late.dedup();
             for row in late {
                 out.bad_before(row as usize, &mut bad, batch)?;
                 let why = too_late(self.sealed_ms);

@@ -106,6 +106,20 @@ fn bounds(window: Window, number: i64, at: i64) -> (i64, i64) {
     }
 }
 
+/// A window as a text that stays short, as longer ones are digested, and a join looks at how it begins.
+fn short(window: Window) -> String {
+    match window {
+        Window::Tumble { size, offset } => format!("t{size}+{offset}"),
+        Window::Hop {
+            size,
+            slide,
+            offset,
+        } => format!("h{size}/{slide}+{offset}"),
+        Window::Cumulate { max, step, offset } => format!("c{max}/{step}+{offset}"),
+        Window::Session { gap } => format!("s{gap}"),
+    }
+}
+
 /// A branch with the windows of one number.
 fn one(
     branch: &BoundSelect,
@@ -125,12 +139,14 @@ fn one(
     let first = branch.columns.len().saturating_sub(COLUMNS.len());
     let columns = branch.columns.iter_mut().skip(first);
     for ((name, column), mut typed) in columns.zip(computed.clone()) {
-        typed.identity = Some(format!("{name}({window:?} {number})").into());
+        typed.identity = Some(format!("{name}({} {number})", short(window)).into());
         *column = typed;
     }
     if matches!(window, Window::Cumulate { .. }) {
         let falls = falls_into(time, window, number)?;
-        branch.conditions.push(format!("in({window:?} {number})"));
+        branch
+            .conditions
+            .push(format!("in({} {number})", short(window)));
         branch.filter = Some(match branch.filter.take() {
             None => falls,
             Some(before) => and(before, falls)?,

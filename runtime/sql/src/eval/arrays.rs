@@ -222,12 +222,12 @@ pub(crate) fn slice() -> Kernel {
                 at => at,
             };
             let first = place(from.get(row)?).max(1);
-            let last = if has_end {
+            let end = if has_end {
                 place(args.primitive::<Int64Type>(2).get(row)?).min(length)
             } else {
                 length
             };
-            let places = first..=last;
+            let places = first..=end;
             Some(
                 places
                     .map(|at| (0, own.start + (at - 1) as usize))
