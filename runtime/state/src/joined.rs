@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
 use arrow::compute::take as take_rows;
 
-use crate::codec::Codec;
+use crate::codec::{Codec, Rows};
 use crate::error::{StateError, columns};
 use crate::table::Layout;
 
@@ -54,6 +54,23 @@ pub(crate) fn codecs(layout: &Layout, sides: [&[usize]; 2]) -> [Codec; 2] {
         let types = columns.iter().filter_map(|at| fields.get(*at));
         Codec::new(types.map(|field| field.data_type().clone()).collect())
     })
+}
+
+/// The columns of each side, encoded: of every row, whichever side it is of.
+pub(crate) fn encoded(
+    codecs: &[Codec; 2],
+    sides: [&[usize]; 2],
+    rows: &RecordBatch,
+) -> Result<[Rows; 2], StateError> {
+    let of = |side: usize| {
+        let all = sides[side]
+            .iter()
+            .map(|at| rows.columns().get(*at).cloned());
+        let all: Option<Vec<ArrayRef>> = all.collect();
+        let all = all.ok_or_else(|| columns("the rows lack columns"))?;
+        codecs[side].encode(&all, rows.num_rows(), None)
+    };
+    Ok([of(0)?, of(1)?])
 }
 
 /// Pairs as a batch of results.

@@ -80,6 +80,20 @@ impl Common {
         self.memory = memory;
     }
 
+    /// The same, of state that doesn't go to the disk.
+    ///
+    /// # Errors
+    /// All state partitions together have more than they may.
+    pub(crate) fn bounded(&mut self, memory: u64) -> Result<(), StateError> {
+        self.account(memory);
+        if self.pool.is_exceeded() {
+            return Err(StateError::Full {
+                memory_bytes: self.pool.memory_bytes(),
+            });
+        }
+        Ok(())
+    }
+
     /// The state partition has so much memory more.
     pub(crate) fn account_more(&mut self, memory: u64) {
         self.account(self.memory + memory);

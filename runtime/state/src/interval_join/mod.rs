@@ -16,22 +16,20 @@ mod seal;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, TimestampMillisecondArray};
+use arrow::array::{AsArray, RecordBatch, TimestampMillisecondArray};
 use headworks_sql::join::IntervalJoin;
 
 use self::pairs::Incoming;
 use crate::codec::Codec;
 use crate::epoch::{EpochOutput, Figures};
 use crate::error::{StateError, columns};
-use crate::joined::{Pair, codecs};
+use crate::joined::{Pair, codecs, encoded};
 use crate::mutant::Mutant;
 use crate::record;
 use crate::state::{Common, State};
 use crate::table::Layout;
 use crate::timed_rows::buffer::{Buffer, Place};
-use crate::timed_rows::log::{
-    BucketId, Buckets, Head, MATCHED, ROWS, forget, read_key, read_places, read_rows, replace,
-};
+use crate::timed_rows::log::{BucketId, Buckets, Head, ROWS, bucket_of, recount, replace, restore};
 
 /// How many pairs become one batch of results.
 const RESULTS: usize = 8_192;
@@ -164,14 +162,8 @@ impl IntervalJoins {
     }
 
     /// The bucket of a row.
-    fn bucket(&self, right: Right, (time, _): Place) -> BucketId {
-        (right, time.div_euclid(self.width()))
-    }
-
-    /// The first and the last event time of a bucket.
-    fn times(&self, (_, bucket): BucketId) -> (i64, i64) {
-        let first = bucket.saturating_mul(self.width());
-        (first, first.saturating_add(self.width() - 1))
+    fn bucket(&self, right: Right, place: Place) -> BucketId {
+        bucket_of(self.width(), right, place)
     }
 
     /// Of a window join: the rows that are late and are the last of their record, and which rows are late at all. Of another none: late
@@ -217,12 +209,6 @@ impl State for IntervalJoins {
         let sides = rows.columns().get(self.join.side);
         let sides = sides.and_then(|column| column.as_boolean_opt());
         let sides = sides.ok_or_else(|| columns("the rows don't say of which side they are"))?;
-        let encoded = |codec: &Codec, of: &[usize]| {
-            let all = of.iter().map(|at| rows.columns().get(*at).cloned());
-            let all: Option<Vec<ArrayRef>> = all.collect();
-            let all = all.ok_or_else(|| columns("the rows lack columns"))?;
-            codec.encode(&all, count, None)
-        };
         let layout = self.layout.clone();
         let (late, over) = self.late_rows(rows, layout.times(rows)?)?;
         let input = Incoming {
@@ -231,16 +217,13 @@ impl State for IntervalJoins {
             key_columns,
             sides,
             times: layout.times(rows)?,
-            rows: [
-                encoded(&self.codecs[0], &self.join.left)?,
-                encoded(&self.codecs[1], &self.join.right)?,
-            ],
+            rows: encoded(&self.codecs, [&self.join.left, &self.join.right], rows)?,
             first: common.arrivals(count),
         };
         let mut next = 0;
         while next < count {
             next = self.pair(&input, next)?;
-            bounded(self.memory(), common)?;
+            common.bounded(self.memory())?;
         }
         Ok(late)
     }
@@ -301,14 +284,7 @@ impl State for IntervalJoins {
                 self.committed[side].mark(*place);
             }
             let until = self.over_until(right, pending.cut);
-            for (place, key) in overlay.added[side]
-                .all()
-                .filter(|((time, _), _)| *time > until)
-            {
-                if let Some(entry) = overlay.added[side].get(place) {
-                    self.committed[side].insert(place, key, entry.clone());
-                }
-            }
+            self.committed[side].insert_after(until, &overlay.added[side]);
         }
         replace(&mut self.buckets, pending.buckets);
         self.cut = pending.cut;
@@ -338,27 +314,13 @@ impl State for IntervalJoins {
             (Some(&ROWS), _) => {}
             _ => return Ok(None),
         }
-        let key = read_key(key)?;
-        let (right, _) = key.bucket;
-        let side = usize::from(right);
-        let Some(value) = value else {
-            let times = self.times(key.bucket);
-            forget(&mut self.buckets, &key, (&mut self.committed[side], times));
-            return Ok(None);
-        };
-        let head = record::read_head(value)?;
-        self.buckets.entry(key.bucket).or_default().restore(&key);
-        if head.flags & MATCHED != 0 {
-            for place in read_places(head.body)? {
-                self.committed[side].mark(place);
-            }
-        } else {
-            for (place, key, entry) in read_rows(head.body)? {
-                self.committed[side].insert(place, &key, entry);
-            }
+        let width = self.width();
+        let (buckets, sides) = (&mut self.buckets, &mut self.committed);
+        let next = restore(buckets, sides, (key, value), width)?;
+        if next.is_some() {
+            common.bounded(self.memory())?;
         }
-        bounded(self.memory(), common)?;
-        Ok(Some(head.next))
+        Ok(next)
     }
 
     fn restored(
@@ -369,21 +331,10 @@ impl State for IntervalJoins {
         for right in [false, true] {
             let side = usize::from(right);
             let until = self.over_until(right, self.recorded);
-            let over = self.committed[side].until(until).map(|(place, _)| place);
-            for place in over.collect::<Vec<_>>() {
-                self.committed[side].remove(place);
-            }
-            for (id, bucket) in &mut self.buckets {
-                if id.0 == right {
-                    bucket.rows = 0;
-                }
-            }
-            let places: Vec<Place> = self.committed[side].all().map(|(place, _)| place).collect();
-            for place in places {
-                let id = self.bucket(right, place);
-                self.buckets.entry(id).or_default().rows += 1;
-            }
+            self.committed[side].remove_until(until);
         }
+        let width = self.width();
+        recount(&mut self.buckets, &self.committed, width);
         self.cut = self.recorded;
         self.cut = self.cut_at(watermark_ms);
         self.late = self.cut;
@@ -407,17 +358,6 @@ impl State for IntervalJoins {
             keys: self.committed.iter().map(|side| side.keys() as u64).sum(),
         }
     }
-}
-
-/// Says how much memory there is in use, and fails where it is more than there may be.
-fn bounded(memory: u64, common: &mut Common) -> Result<(), StateError> {
-    common.account(memory);
-    if common.pool.is_exceeded() {
-        return Err(StateError::Full {
-            memory_bytes: common.pool.memory_bytes(),
-        });
-    }
-    Ok(())
 }
 
 impl Overlay {

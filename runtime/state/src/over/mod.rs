@@ -27,9 +27,9 @@ use crate::mutant::Mutant;
 use crate::record;
 use crate::state::{Common, State};
 use crate::table::Layout;
-use crate::timed_rows::buffer::{Buffer, Entry, Place};
+use crate::timed_rows::buffer::{Buffer, Entry, Place, nearer};
 use crate::timed_rows::log::{
-    Added, Bucket, BucketId, Buckets, Head, ROWS, forget, read_key, read_rows, replace,
+    Added, Bucket, BucketId, Buckets, Head, ROWS, bucket_of, recount, replace, restore,
 };
 
 /// A bucket of the changelog is so much of a RANGE, within these bounds in milliseconds. A part of the encoding.
@@ -119,26 +119,8 @@ impl OverRows {
     /// The cut, or an earlier one by which about `most` rows are given. All rows of one time go together.
     fn nearer(&self, until: i64, most: usize) -> i64 {
         let due = (self.cut.saturating_add(1), until);
-        let buffers = [&self.committed, &self.added];
-        let count: usize = buffers
-            .iter()
-            .map(|buffer| buffer.between(due).count())
-            .sum();
-        if count <= most {
-            return until;
-        }
-        let mut times: BTreeMap<i64, usize> = BTreeMap::new();
-        for ((time, _), ..) in buffers.iter().flat_map(|buffer| buffer.between(due)) {
-            *times.entry(time).or_default() += 1;
-        }
-        let mut given = 0;
-        for (time, rows) in times {
-            given += rows;
-            if given >= most {
-                return time;
-            }
-        }
-        until
+        let rows = self.committed.between(due).chain(self.added.between(due));
+        nearer(until, most, rows.map(|((time, _), ..)| time))
     }
 
     fn width(&self) -> i64 {
@@ -146,28 +128,12 @@ impl OverRows {
         range.clamp(BUCKET.0, BUCKET.1)
     }
 
-    fn bucket(&self, (time, _): Place) -> BucketId {
-        (false, time.div_euclid(self.width()))
-    }
-
-    /// The first and the last event time of a bucket.
-    fn times(&self, (_, bucket): BucketId) -> (i64, i64) {
-        let first = bucket.saturating_mul(self.width());
-        (first, first.saturating_add(self.width() - 1))
+    fn bucket(&self, place: Place) -> BucketId {
+        bucket_of(self.width(), false, place)
     }
 
     fn memory(&self) -> u64 {
         (self.committed.size() + self.added.size() + self.kept_bytes) as u64
-    }
-
-    fn bounded(&self, common: &mut Common) -> Result<(), StateError> {
-        common.account(self.memory());
-        if common.pool.is_exceeded() {
-            return Err(StateError::Full {
-                memory_bytes: common.pool.memory_bytes(),
-            });
-        }
-        Ok(())
     }
 
     fn keep(&mut self, key: Arc<[u8]>, kept: Kept) {
@@ -236,7 +202,7 @@ impl State for OverRows {
             let place = (time, first + row as i64);
             self.added.insert(place, keys.row(row), entry);
         }
-        self.bounded(common)?;
+        common.bounded(self.memory())?;
         Ok(late)
     }
 
@@ -290,11 +256,7 @@ impl State for OverRows {
         let gone = self.gone_until(pending.cut);
         self.committed.remove_until(gone);
         let added = std::mem::take(&mut self.added);
-        for (place, key, entry) in added.between((i64::MIN, i64::MAX)) {
-            if place.0 > gone {
-                self.committed.insert(place, key, entry.clone());
-            }
-        }
+        self.committed.insert_after(gone, &added);
         replace(&mut self.buckets, pending.buckets);
         for (key, kept) in pending.kept {
             self.keep(key, kept);
@@ -326,25 +288,18 @@ impl State for OverRows {
             (Some(&OVER), Some(value)) => {
                 let (kept, next) = read_kept(value)?;
                 self.keep(key[1..].into(), kept);
-                self.bounded(common)?;
+                common.bounded(self.memory())?;
                 return Ok(Some(next));
             }
             (Some(&ROWS), _) => {}
             _ => return Ok(None),
         }
-        let key = read_key(key)?;
-        let Some(value) = value else {
-            let times = self.times(key.bucket);
-            forget(&mut self.buckets, &key, (&mut self.committed, times));
-            return Ok(None);
-        };
-        let head = record::read_head(value)?;
-        self.buckets.entry(key.bucket).or_default().restore(&key);
-        for (place, key, entry) in read_rows(head.body)? {
-            self.committed.insert(place, &key, entry);
+        let (width, sides) = (self.width(), std::slice::from_mut(&mut self.committed));
+        let next = restore(&mut self.buckets, sides, (key, value), width)?;
+        if next.is_some() {
+            common.bounded(self.memory())?;
         }
-        self.bounded(common)?;
-        Ok(Some(head.next))
+        Ok(next)
     }
 
     fn restored(
@@ -353,14 +308,9 @@ impl State for OverRows {
         common: &mut Common,
     ) -> Result<(), StateError> {
         self.committed.remove_until(self.gone_until(self.recorded));
-        for bucket in self.buckets.values_mut() {
-            bucket.rows = 0;
-        }
-        let places: Vec<Place> = self.committed.all().map(|(place, _)| place).collect();
-        for place in places {
-            let id = self.bucket(place);
-            self.buckets.entry(id).or_default().rows += 1;
-        }
+        let width = self.width();
+        let sides = std::slice::from_ref(&self.committed);
+        recount(&mut self.buckets, sides, width);
         self.cut = self.recorded;
         self.late = self.cut_at(watermark_ms);
         if self.broken == Some(Mutant::HistoryLost) {

@@ -1,6 +1,6 @@
 //! The end of an epoch: which left rows are due, and what was valid at their time.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
@@ -10,7 +10,7 @@ use super::{OfKey, TemporalJoins};
 use crate::error::{StateError, columns};
 use crate::joined::{Pair, results};
 use crate::mutant::Mutant;
-use crate::timed_rows::buffer::{Buffer, Place};
+use crate::timed_rows::buffer::{Buffer, Place, nearer};
 
 /// A left row that is due, and its key.
 type Due<'a> = (Place, &'a Arc<[u8]>, Arc<[u8]>);
@@ -21,23 +21,10 @@ const RESULTS: usize = 8_192;
 impl TemporalJoins {
     /// The cut, or an earlier one by which about `most` rows are given. All rows of one time go together.
     pub(super) fn nearer(&self, until: i64, most: usize) -> i64 {
-        let buffers = [&self.committed[0], &self.added[0]];
-        let due = || buffers.iter().flat_map(|buffer| buffer.until(until));
-        if most == usize::MAX || due().count() <= most {
-            return until;
-        }
-        let mut times: BTreeMap<i64, usize> = BTreeMap::new();
-        for ((time, _), _) in due() {
-            *times.entry(time).or_default() += 1;
-        }
-        let mut given = 0;
-        for (time, rows) in times {
-            given += rows;
-            if given >= most {
-                return time;
-            }
-        }
-        until
+        let rows = self.committed[0]
+            .until(until)
+            .chain(self.added[0].until(until));
+        nearer(until, most, rows.map(|((time, _), _)| time))
     }
 
     /// What left rows up to a cut give, by event time and then in the order in which they came.

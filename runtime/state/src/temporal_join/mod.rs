@@ -15,21 +15,21 @@ mod versions;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, AsArray, RecordBatch};
 use headworks_sql::join::TemporalJoin;
 
 use self::versions::{VERSION, Version, read_version};
 use crate::codec::Codec;
 use crate::epoch::{Change, EpochOutput, Figures};
 use crate::error::{StateError, columns};
-use crate::joined::codecs;
+use crate::joined::{codecs, encoded};
 use crate::mutant::Mutant;
 use crate::record;
 use crate::state::{Common, State};
 use crate::table::Layout;
-use crate::timed_rows::buffer::{Buffer, Entry, Place};
+use crate::timed_rows::buffer::{Buffer, Entry};
 use crate::timed_rows::log::{
-    Added, Bucket, BucketId, Buckets, Head, ROWS, forget, read_key, read_rows, replace,
+    Added, Bucket, BucketId, Buckets, Head, ROWS, bucket_of, recount, replace, restore,
 };
 
 /// How much event time a bucket of the changelog has, in milliseconds. A part of the encoding.
@@ -108,29 +108,9 @@ impl TemporalJoins {
         cut.max(self.cut)
     }
 
-    fn bucket(right: bool, (time, _): Place) -> BucketId {
-        (right, time.div_euclid(BUCKET))
-    }
-
-    /// The first and the last event time of a bucket.
-    fn times((_, bucket): BucketId) -> (i64, i64) {
-        let first = bucket.saturating_mul(BUCKET);
-        (first, first.saturating_add(BUCKET - 1))
-    }
-
     fn memory(&self) -> u64 {
         let buffers = self.committed.iter().chain(&self.added);
         (buffers.map(Buffer::size).sum::<usize>() + self.valid_bytes) as u64
-    }
-
-    fn bounded(&self, common: &mut Common) -> Result<(), StateError> {
-        common.account(self.memory());
-        if common.pool.is_exceeded() {
-            return Err(StateError::Full {
-                memory_bytes: common.pool.memory_bytes(),
-            });
-        }
-        Ok(())
     }
 
     /// What is valid of a key from now on.
@@ -157,14 +137,14 @@ impl TemporalJoins {
         for right in SIDES {
             let side = usize::from(right);
             for (place, _) in self.committed[side].until(head.cut) {
-                let id = Self::bucket(right, place);
+                let id = bucket_of(BUCKET, right, place);
                 let bucket = changed.entry(id).or_insert_with(|| known(id));
                 bucket.rows = bucket.rows.saturating_sub(1);
             }
             let mut added: BTreeMap<BucketId, Vec<Added<'_>>> = BTreeMap::new();
             for row in self.added[side].between(after) {
                 if row.0.0 > head.cut {
-                    let id = Self::bucket(right, row.0);
+                    let id = bucket_of(BUCKET, right, row.0);
                     added.entry(id).or_default().push(row);
                 }
             }
@@ -201,16 +181,7 @@ impl State for TemporalJoins {
             column.ok_or_else(|| columns("the rows don't say of which side they are"))
         };
         let (sides, deleted) = (mark(self.join.side)?, mark(self.join.deleted)?);
-        let encoded = |codec: &Codec, of: &[usize]| {
-            let all = of.iter().map(|at| rows.columns().get(*at).cloned());
-            let all: Option<Vec<ArrayRef>> = all.collect();
-            let all = all.ok_or_else(|| columns("the rows lack columns"))?;
-            codec.encode(&all, count, None)
-        };
-        let encoded = [
-            encoded(&self.codecs[0], &self.join.left)?,
-            encoded(&self.codecs[1], &self.join.right)?,
-        ];
+        let encoded = encoded(&self.codecs, [&self.join.left, &self.join.right], rows)?;
         let first = common.arrivals(count);
         let mut late = Vec::new();
         for (row, &time) in layout.times(rows)?.values().iter().enumerate() {
@@ -236,7 +207,7 @@ impl State for TemporalJoins {
             let place = (time, first + row as i64);
             self.added[side].insert(place, keys.row(row), entry);
         }
-        self.bounded(common)?;
+        common.bounded(self.memory())?;
         Ok(late)
     }
 
@@ -287,11 +258,7 @@ impl State for TemporalJoins {
         let added = std::mem::take(&mut self.added);
         for (committed, added) in self.committed.iter_mut().zip(&added) {
             committed.remove_until(pending.cut);
-            for (place, key, entry) in added.between((i64::MIN, i64::MAX)) {
-                if place.0 > pending.cut {
-                    committed.insert(place, key, entry.clone());
-                }
-            }
+            committed.insert_after(pending.cut, added);
         }
         replace(&mut self.buckets, pending.buckets);
         for (key, valid) in pending.valid {
@@ -328,26 +295,18 @@ impl State for TemporalJoins {
             (Some(&VERSION), Some(value)) => {
                 let (version, next) = read_version(value)?;
                 self.set(key[1..].into(), Some(version));
-                self.bounded(common)?;
+                common.bounded(self.memory())?;
                 return Ok(Some(next));
             }
             (Some(&ROWS), _) => {}
             _ => return Ok(None),
         }
-        let key = read_key(key)?;
-        let side = usize::from(key.bucket.0);
-        let Some(value) = value else {
-            let times = Self::times(key.bucket);
-            forget(&mut self.buckets, &key, (&mut self.committed[side], times));
-            return Ok(None);
-        };
-        let head = record::read_head(value)?;
-        self.buckets.entry(key.bucket).or_default().restore(&key);
-        for (place, key, entry) in read_rows(head.body)? {
-            self.committed[side].insert(place, &key, entry);
+        let (buckets, sides) = (&mut self.buckets, &mut self.committed);
+        let next = restore(buckets, sides, (key, value), BUCKET)?;
+        if next.is_some() {
+            common.bounded(self.memory())?;
         }
-        self.bounded(common)?;
-        Ok(Some(head.next))
+        Ok(next)
     }
 
     fn restored(
@@ -355,17 +314,10 @@ impl State for TemporalJoins {
         watermark_ms: Option<i64>,
         common: &mut Common,
     ) -> Result<(), StateError> {
-        for bucket in self.buckets.values_mut() {
-            bucket.rows = 0;
+        for rows in &mut self.committed {
+            rows.remove_until(self.recorded);
         }
-        for right in SIDES {
-            let side = usize::from(right);
-            self.committed[side].remove_until(self.recorded);
-            for (place, _) in self.committed[side].all() {
-                let id = Self::bucket(right, place);
-                self.buckets.entry(id).or_default().rows += 1;
-            }
-        }
+        recount(&mut self.buckets, &self.committed, BUCKET);
         self.cut = self.recorded;
         self.late = self.cut_at(watermark_ms);
         if self.broken == Some(Mutant::HistoryLost) {

@@ -73,6 +73,15 @@ impl Buffer {
         }
     }
 
+    /// Takes over the rows of another buffer that are behind an event time.
+    pub(crate) fn insert_after(&mut self, time: i64, added: &Buffer) {
+        for (place, key, entry) in added.between((time, i64::MAX)) {
+            if place.0 > time {
+                self.insert(place, key, entry.clone());
+            }
+        }
+    }
+
     /// The rows of a key whose event times are within bounds, both included, by event time.
     pub(crate) fn of_key(
         &self,
@@ -88,7 +97,7 @@ impl Buffer {
     }
 
     /// All rows up to an event time, in order, each with its key.
-    pub(crate) fn until(&self, time: i64) -> impl Iterator<Item = (Place, &Arc<[u8]>)> {
+    pub(crate) fn until(&self, time: i64) -> impl Iterator<Item = (Place, &Arc<[u8]>)> + Clone {
         let range = self.by_time.range(..=(time, i64::MAX));
         range.map(|(place, key)| (*place, key))
     }
@@ -97,7 +106,7 @@ impl Buffer {
     pub(crate) fn between(
         &self,
         (from, to): (i64, i64),
-    ) -> impl Iterator<Item = (Place, &Arc<[u8]>, &Entry)> {
+    ) -> impl Iterator<Item = (Place, &Arc<[u8]>, &Entry)> + Clone {
         let bounds = (from <= to).then_some((from, i64::MIN)..=(to, i64::MAX));
         let range = bounds.map(|bounds| self.by_time.range(bounds));
         range.into_iter().flatten().filter_map(|(place, key)| {
@@ -134,4 +143,24 @@ impl Buffer {
         let entry = self.by_key.get_mut(key)?.get_mut(&place)?;
         Some(!std::mem::replace(&mut entry.marked, true))
     }
+}
+
+/// Up to which event time about `most` of the rows with these times are: not behind `until`, which none is. All rows of one time go
+/// together.
+pub(crate) fn nearer(until: i64, most: usize, due: impl Iterator<Item = i64> + Clone) -> i64 {
+    if most == usize::MAX || due.clone().count() <= most {
+        return until;
+    }
+    let mut times: BTreeMap<i64, usize> = BTreeMap::new();
+    for time in due {
+        *times.entry(time).or_default() += 1;
+    }
+    let mut given = 0;
+    for (time, rows) in times {
+        given += rows;
+        if given >= most {
+            return time;
+        }
+    }
+    until
 }

@@ -21,7 +21,7 @@ use crate::record::{self, Start};
 /// The first byte of a key.
 pub(crate) const ROWS: u8 = 0x13;
 /// The value holds places of rows that made a pair, not rows.
-pub(crate) const MATCHED: u8 = 8;
+const MATCHED: u8 = 8;
 
 /// The records of a bucket.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +35,17 @@ pub(crate) struct Bucket {
 
 /// A side, false for the left, and the number of a bucket.
 pub(crate) type BucketId = (bool, i64);
+
+/// The bucket of a row, where a bucket has so much event time.
+pub(crate) fn bucket_of(width: i64, right: bool, (time, _): Place) -> BucketId {
+    (right, time.div_euclid(width))
+}
+
+/// The first and the last event time of a bucket.
+fn times_of(width: i64, (_, bucket): BucketId) -> (i64, i64) {
+    let first = bucket.saturating_mul(width);
+    (first, first.saturating_add(width - 1))
+}
 
 /// A record's key, read back.
 pub(crate) struct Key {
@@ -171,7 +182,7 @@ pub(crate) fn replace(buckets: &mut Buckets, changed: Buckets) {
 }
 
 /// A tombstone was read back: of a bucket of which no record is left, the rows go. They are those of `times`, both included.
-pub(crate) fn forget(buckets: &mut Buckets, key: &Key, (rows, times): (&mut Buffer, (i64, i64))) {
+fn forget(buckets: &mut Buckets, key: &Key, (rows, times): (&mut Buffer, (i64, i64))) {
     let known = buckets.get_mut(&key.bucket);
     if known.is_some_and(|bucket| bucket.restore_tombstone(key)) {
         buckets.remove(&key.bucket);
@@ -181,8 +192,51 @@ pub(crate) fn forget(buckets: &mut Buckets, key: &Key, (rows, times): (&mut Buff
     }
 }
 
+/// A record of rows was read back, of the side that its key says; gives the next arrival number, if it knows one. `width`: how
+/// much event time a bucket has.
+pub(crate) fn restore(
+    buckets: &mut Buckets,
+    sides: &mut [Buffer],
+    (key, value): (&[u8], Option<&[u8]>),
+    width: i64,
+) -> Result<Option<i64>, StateError> {
+    let key = read_key(key)?;
+    let side = sides.get_mut(usize::from(key.bucket.0));
+    let rows = side.ok_or_else(|| record::unreadable("rows of a side that there isn't"))?;
+    let Some(value) = value else {
+        let times = times_of(width, key.bucket);
+        forget(buckets, &key, (rows, times));
+        return Ok(None);
+    };
+    let head = record::read_head(value)?;
+    buckets.entry(key.bucket).or_default().restore(&key);
+    if head.flags & MATCHED != 0 {
+        for place in read_places(head.body)? {
+            rows.mark(place);
+        }
+    } else {
+        for (place, key, entry) in read_rows(head.body)? {
+            rows.insert(place, &key, entry);
+        }
+    }
+    Ok(Some(head.next))
+}
+
+/// How many rows each bucket has, counted anew.
+pub(crate) fn recount(buckets: &mut Buckets, sides: &[Buffer], width: i64) {
+    for known in buckets.values_mut() {
+        known.rows = 0;
+    }
+    for (right, rows) in [false, true].into_iter().zip(sides) {
+        for (place, _) in rows.all() {
+            let id = bucket_of(width, right, place);
+            buckets.entry(id).or_default().rows += 1;
+        }
+    }
+}
+
 /// A record's key, with its first byte.
-pub(crate) fn read_key(key: &[u8]) -> Result<Key, StateError> {
+fn read_key(key: &[u8]) -> Result<Key, StateError> {
     Key::read(key.get(1..).unwrap_or_default())
 }
 
@@ -206,7 +260,7 @@ fn batch(rows: &[Added<'_>]) -> Result<RecordBatch, StateError> {
 }
 
 /// The rows of a value: place, key and entry.
-pub(crate) fn read_rows(body: &[u8]) -> Result<Vec<(Place, Vec<u8>, Entry)>, StateError> {
+fn read_rows(body: &[u8]) -> Result<Vec<(Place, Vec<u8>, Entry)>, StateError> {
     let batch = record::read_batch(body, &schema())?;
     let times = batch.column(0).as_primitive::<Int64Type>();
     let arrivals = batch.column(1).as_primitive::<Int64Type>();
@@ -224,7 +278,7 @@ pub(crate) fn read_rows(body: &[u8]) -> Result<Vec<(Place, Vec<u8>, Entry)>, Sta
 }
 
 /// The places of a value that is flagged.
-pub(crate) fn read_places(body: &[u8]) -> Result<Vec<Place>, StateError> {
+fn read_places(body: &[u8]) -> Result<Vec<Place>, StateError> {
     let mut rest = body;
     let mut places = Vec::with_capacity(body.len() / 16);
     while !rest.is_empty() {

@@ -8,6 +8,8 @@
 )]
 
 mod cases;
+#[path = "../common/compacted.rs"]
+mod compacted;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +24,8 @@ use headworks_sql::keyed::Operator;
 use headworks_state::{Change, Mutant, Pool, Spec, StateError, StatePartition};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+
+use compacted::compacted;
 
 #[derive(Clone, Debug)]
 struct Row {
@@ -153,19 +157,6 @@ fn oracle(
     }
     all.sort_unstable();
     all
-}
-
-/// What compaction leaves of the log: the last record of each key, and now and then some before.
-fn compacted(log: &[Change], random: &mut SmallRng) -> Vec<Change> {
-    let mut last = BTreeMap::new();
-    for (at, change) in log.iter().enumerate() {
-        last.insert(change.key.clone(), at);
-    }
-    let from = random.random_range(0..=log.len());
-    let kept = log.iter().enumerate();
-    kept.filter(|(at, change)| *at >= from || last[&change.key] == *at)
-        .map(|(_, change)| change.clone())
-        .collect()
 }
 
 /// One run of rows that aren't late. Gives what differs.

@@ -7,6 +7,8 @@
     reason = "a test ends where it fails"
 )]
 
+#[path = "../common/compacted.rs"]
+mod compacted;
 mod parts;
 
 use std::collections::BTreeMap;
@@ -22,6 +24,8 @@ use headworks_sql::types::DataType as Sql;
 use headworks_state::{Change, Mutant, Pool, Spec, StateError, StatePartition};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+
+use compacted::compacted;
 
 /// A row: its key, its time, a number that may be null, and which row it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -185,19 +189,6 @@ fn oracle(rows: &[Row], frame: Frame, which: &[usize]) -> Vec<Given> {
         (row.clone(), which.iter().map(|at| all[*at]).collect())
     };
     sorted.iter().map(|row| one(row)).collect()
-}
-
-/// What compaction leaves of the log: the last record of each key, and now and then some before.
-fn compacted(log: &[Change], random: &mut SmallRng) -> Vec<Change> {
-    let mut last = BTreeMap::new();
-    for (at, change) in log.iter().enumerate() {
-        last.insert(change.key.clone(), at);
-    }
-    let from = random.random_range(0..=log.len());
-    let kept = log.iter().enumerate();
-    kept.filter(|(at, change)| *at >= from || last[&change.key] == *at)
-        .map(|(_, change)| change.clone())
-        .collect()
 }
 
 fn frame(random: &mut SmallRng) -> Frame {
