@@ -2,7 +2,7 @@
 
 use headworks_crds::{ReplaySpec, SpecFault};
 use headworks_plan::Contract;
-use headworks_sql::{Catalog, Dataflow, Overflow, SqlError, target};
+use headworks_sql::{Branch, Catalog, Dataflow, Overflow, SqlError, target};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::{
@@ -82,6 +82,15 @@ pub fn check(spec: &ReplaySpec, source: &Contract, target: &Contract) -> Result<
         ));
     }
     check_target(spec, &dataflow, target)?;
+    if spec.into_pipeline().is_some() && dataflow.branches().any(Branch::multiplies) {
+        return Err(Error::stalled(
+            ConditionReason::NotSupported,
+            format!(
+                "{}: UNNEST would give a Pipeline several records for one; write it in the Pipeline, or replay into a stream",
+                field(spec)
+            ),
+        ));
+    }
     let mut branches = dataflow.stages.iter().map(|stage| stage.branches().count());
     if spec.into_pipeline().is_some() && branches.any(|number| number > 1) {
         return Err(Error::stalled(

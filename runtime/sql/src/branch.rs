@@ -1,15 +1,19 @@
 //! What is evaluated: batches of a stream through a filter and a projection become batches of the output.
 
+mod unnest;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 
 use crate::eval::lazy::take_rows;
 use crate::eval::{EvaluationError, NodeRef, Rows, internal};
-use crate::schema::Schema;
+use crate::schema::{Column, Schema};
+pub(crate) use unnest::Expansion;
+use unnest::{Unnest, holding, picked};
 
 /// What a branch takes of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +29,7 @@ pub enum Reads {
     Tombstones,
 }
 
-/// One SELECT over one stream: a filter, then a projection.
+/// One SELECT over one stream: what becomes several rows, a filter, then a projection.
 pub struct Branch {
     /// The stream it reads; empty if it reads the results of state.
     pub input: String,
@@ -37,8 +41,10 @@ pub struct Branch {
     pub input_schema: SchemaRef,
     /// The Arrow schema of the batches it gives.
     pub output_schema: SchemaRef,
+    unnests: Vec<Unnest>,
+    /// Where the filter finds the columns that are there then.
     slots: Vec<Option<usize>>,
-    /// Of `columns`, those that the projection needs: only they are copied for the rows that are kept.
+    /// Of those that are there then, those that the projection needs: only they are copied for the rows that are kept.
     projected: Vec<usize>,
     /// Where the projection finds them.
     projected_slots: Vec<Option<usize>>,
@@ -58,7 +64,7 @@ pub(crate) struct Computed<'a> {
 pub struct Evaluated {
     /// Rows that satisfy the filter, projected.
     pub batch: RecordBatch,
-    /// For each row of `batch`, the row of the input that it comes from; ascending.
+    /// For each row of `batch`, the row of the input that it comes from; ascending. Several rows may come from one.
     pub rows: UInt32Array,
 }
 
@@ -73,10 +79,11 @@ impl fmt::Debug for Branch {
 }
 
 impl Branch {
-    /// A branch over `stream`, whose columns are `schema`'s.
+    /// A branch over `stream`, whose columns are `schema`'s, up to those that the first of `expansions` makes.
     pub(crate) fn new(
         stream: &str,
         schema: &Schema,
+        expansions: &[Expansion<'_>],
         filter: Option<Computed<'_>>,
         projection: &[Computed<'_>],
         output_schema: SchemaRef,
@@ -91,12 +98,25 @@ impl Branch {
                 .iter()
                 .flat_map(|filter| filter.reads.iter().copied()),
         );
-        if used.is_empty() {
-            // A batch without columns would not know how many rows it has.
-            used.insert(cheapest(schema));
+        let mut after = Vec::with_capacity(expansions.len());
+        for expansion in expansions.iter().rev() {
+            let before = expansion.needs(&used);
+            after.push(std::mem::replace(&mut used, before));
         }
         let width = schema.columns.len();
-        let projected = used
+        if used.is_empty() {
+            // A batch without columns would not know how many rows it has.
+            let own = expansions.first().map_or(width, |one| one.own);
+            used.insert(cheapest(&schema.columns[..own]));
+        }
+        let mut there = used.clone();
+        let mut unnests = Vec::with_capacity(expansions.len());
+        for (expansion, after) in expansions.iter().zip(after.iter().rev()) {
+            let (unnest, next) = Unnest::new(expansion, schema, &there, after);
+            unnests.push(unnest);
+            there = next;
+        }
+        let projected = there
             .iter()
             .enumerate()
             .filter(|(_, i)| shown.contains(i))
@@ -112,7 +132,8 @@ impl Branch {
             columns: fields.iter().map(|f| f.name().clone()).collect(),
             input_schema: Arc::new(ArrowSchema::new(fields)),
             output_schema,
-            slots: slots(&used, width),
+            unnests,
+            slots: slots(&there, width),
             projected: projected.collect(),
             projected_slots: slots(&shown, width),
             filter: filter.map(|filter| filter.node.clone()),
@@ -120,24 +141,29 @@ impl Branch {
         }
     }
 
+    /// True: one row of the input may give several (UNNEST, GROUPING SETS).
+    pub fn multiplies(&self) -> bool {
+        !self.unnests.is_empty()
+    }
+
     /// Filters and projects a batch of [`Self::input_schema`].
     ///
     /// An error says nothing about which row failed: the caller halves the batch until it has the row.
     pub fn evaluate(&self, batch: &RecordBatch) -> Result<Evaluated, EvaluationError> {
+        let mut unnested = None;
+        for unnest in &self.unnests {
+            let all = || (0..batch.num_rows() as u32).collect();
+            let (before, rows) = unnested.take().unwrap_or_else(|| (batch.clone(), all()));
+            unnested = Some(unnest.run(before, rows)?);
+        }
+        let (batch, from) = match &unnested {
+            None => (batch, None),
+            Some((batch, from)) => (batch, Some(from)),
+        };
         let count = batch.num_rows();
-        let kept: Option<UInt32Array> = match &self.filter {
+        let kept = match &self.filter {
             None => None,
-            Some(filter) => {
-                let rows = Rows {
-                    batch: batch.clone(),
-                    slots: &self.slots,
-                };
-                let holds = filter.evaluate(&rows)?.into_array(count)?;
-                let holds = holds.as_boolean();
-                let kept = (0..count).filter(|i| holds.is_valid(*i) && holds.value(*i));
-                let kept: UInt32Array = kept.map(|i| Some(i as u32)).collect();
-                Some(kept).filter(|kept| kept.len() < count)
-            }
+            Some(filter) => holding(filter, batch, &self.slots)?,
         };
         let shown = batch
             .project(&self.projected)
@@ -164,7 +190,11 @@ impl Branch {
         let batch =
             RecordBatch::try_new_with_options(self.output_schema.clone(), columns, &options)
                 .map_err(|e| internal(&e.to_string()))?;
-        Ok(Evaluated { batch, rows: kept })
+        let rows = match from {
+            None => kept,
+            Some(from) => picked(from, &kept),
+        };
+        Ok(Evaluated { batch, rows })
     }
 }
 
@@ -176,10 +206,9 @@ fn slots(used: &BTreeSet<usize>, width: usize) -> Vec<Option<usize>> {
 }
 
 /// The column that costs least to read.
-fn cheapest(schema: &Schema) -> usize {
+fn cheapest(columns: &[Column]) -> usize {
     let cost = |width: Option<usize>| width.unwrap_or(usize::MAX);
-    schema
-        .columns
+    columns
         .iter()
         .enumerate()
         .min_by_key(|(_, c)| cost(c.data_type.to_arrow().primitive_width()))

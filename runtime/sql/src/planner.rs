@@ -7,8 +7,8 @@ use arrow::datatypes::SchemaRef;
 use sha2::{Digest, Sha256};
 
 use crate::analyze::bound_expr::BoundExpr;
-use crate::analyze::{self, BoundSelect, Input, StatefulNode};
-use crate::branch::{Branch, Computed, Condition};
+use crate::analyze::{self, BoundSelect, Input, StatefulNode, Unnested};
+use crate::branch::{Branch, Computed, Condition, Expansion};
 use crate::catalog::Catalog;
 use crate::dataflow::{ColumnLineage, Dataflow, Edge, Exchange, Source, Stage};
 use crate::error::SqlError;
@@ -46,9 +46,11 @@ pub fn plan(sql: &str, catalog: &Catalog) -> Result<Dataflow, Vec<SqlError>> {
 fn branch(checked: &BoundSelect, output_schema: SchemaRef) -> Branch {
     let columns = checked.columns.iter();
     let projection: Vec<Computed> = columns.map(|(_, typed)| typed.computed()).collect();
+    let expansions: Vec<Expansion> = checked.unnested.iter().map(Unnested::expansion).collect();
     let mut branch = Branch::new(
         checked.stream(),
         &checked.schema,
+        &expansions,
         checked.filter.as_ref().map(BoundExpr::computed),
         &projection,
         output_schema,
@@ -82,17 +84,19 @@ fn keyed(
         .chain(&finish.filter)
         .flat_map(|typed| typed.sources.iter().copied())
         .collect();
+    let mut used = finish.of_stream(&used);
+    used.extend(finish.read_by_unnest());
     // Lineage goes by the columns' numbers before those that nobody asks for are left out.
-    finish.schema = stateful.labelled();
+    finish.schema = finish.with_unnested(stateful.labelled());
     let lineage = finish
         .columns
         .iter()
         .map(|(name, typed)| ColumnLineage {
             column: name.clone(),
-            sources: typed
-                .sources
-                .iter()
-                .flat_map(|result| sources_of_result(stateful, *result))
+            sources: finish
+                .of_stream(&typed.sources)
+                .into_iter()
+                .flat_map(|result| sources_of_result(stateful, result))
                 .collect(),
         })
         .collect();
@@ -206,9 +210,9 @@ fn sources(checked: &BoundSelect, index: usize) -> impl Iterator<Item = Source> 
     let typed = checked.columns.get(index).map(|(_, t)| t);
     typed
         .into_iter()
-        .flat_map(|t| t.sources.iter())
+        .flat_map(|t| checked.of_stream(&t.sources))
         .filter_map(|i| {
-            checked.schema.columns.get(*i).map(|column| Source {
+            checked.schema.columns.get(i).map(|column| Source {
                 stream: checked.stream().to_owned(),
                 column: column.name.clone(),
             })

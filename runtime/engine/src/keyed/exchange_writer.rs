@@ -8,6 +8,7 @@ mod size;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -174,21 +175,34 @@ impl ExchangeWriter {
                 &mut self.targets,
             );
             let first = self.origins.len();
+            let mut before = None;
             for (row, from) in from.iter().enumerate() {
                 let (_, offset) = batch.place(*from as usize);
                 let RowSource { source, suspect } = sources[*from as usize];
                 self.origins.push(Origin { source, offset });
-                if suspect {
-                    let record = batch.record(*from as usize);
-                    let size = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
-                    self.bytes += size(record.key) + size(record.value);
-                    self.originals.push(Original {
-                        row: (first + row) as u32,
-                        timestamp_ms: record.timestamp_ms,
-                        key: record.key.map(<[u8]>::to_vec),
-                        value: record.value.map(<[u8]>::to_vec),
-                    });
+                if !suspect {
+                    continue;
                 }
+                // The rows of a record share it.
+                let original = match before.take() {
+                    Some((of, original)) if of == from => original,
+                    _ => {
+                        let record = batch.record(*from as usize);
+                        let size = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
+                        self.bytes += size(record.key) + size(record.value);
+                        Original {
+                            row: 0,
+                            timestamp_ms: record.timestamp_ms,
+                            key: record.key.map(Arc::from),
+                            value: record.value.map(Arc::from),
+                        }
+                    }
+                };
+                self.originals.push(Original {
+                    row: (first + row) as u32,
+                    ..original.clone()
+                });
+                before = Some((from, original));
             }
             self.bytes += rows
                 .columns()
@@ -288,14 +302,18 @@ impl ExchangeWriter {
                 .partition_point(|original| (original.row as usize) < at)
         };
         let rows = sorted.rows.slice(range.start, range.len());
+        // Of each record once, at the first of its rows that go here.
+        let mut originals = sorted.originals[begins(range.start)..begins(range.end)].to_vec();
+        let record = |one: &Original| sorted.origins.get(one.row as usize);
+        originals.dedup_by(|one, before| record(one) == record(before));
         let mut outgoing = Outgoing {
             rows: &rows,
             origins: &sorted.origins[range.clone()],
-            originals: &sorted.originals[begins(range.start)..begins(range.end)],
+            originals: &originals,
             first: range.start as u32,
             more,
         };
-        let length = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
+        let length = |part: &Option<Arc<[u8]>>| part.as_ref().map_or(0, |part| part.len());
         let raw = |one: &Original| length(&one.key) + length(&one.value);
         let bytes = rows
             .columns()

@@ -138,27 +138,21 @@ impl Shards {
             state.rows += rows.batch.num_rows() as u64;
             let refused = state.shard.add(&rows.batch, now_ms).map_err(said)?;
             if !refused.is_empty() {
-                let origins = rows.origins().map_err(unreadable)?;
-                let mut originals = rows.originals().map_err(unreadable)?.into_iter().peekable();
                 let watermark_ms = state.committed.as_ref().and_then(|meta| meta.watermark_ms);
-                for row in refused {
-                    let origin = origins.get(row as usize);
-                    let source =
-                        origin.and_then(|origin| incoming.watermarks.get(origin.source as usize));
-                    let (Some(origin), Some(source)) = (origin, source) else {
+                for (origin, original) in rows.records_of(&refused).map_err(unreadable)? {
+                    let Some(source) = incoming.watermarks.get(origin.source as usize) else {
                         return Err(unreadable("a row has no origin".to_owned()));
                     };
-                    while originals.next_if(|one| one.row < row).is_some() {}
                     late.push(Late {
                         source: *source,
                         offset: origin.offset,
-                        original: originals.next_if(|one| one.row == row),
+                        original,
                         watermark_ms,
                     });
                 }
             }
         }
-        // A record may give a row to each side of a join.
+        // A record may give a row to each side of a join, and one for each element of an array.
         let of = |one: &Late| (one.source.topic, one.source.partition, one.offset);
         late.dedup_by(|one, before| of(one) == of(before));
         if !incoming.more {

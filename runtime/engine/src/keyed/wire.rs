@@ -12,6 +12,7 @@
 //! same. Origins are apart from the rows, and aren't looked at unless a row is late.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
@@ -33,14 +34,14 @@ pub(crate) struct Origin {
     pub(crate) offset: i64,
 }
 
-/// The input record of a row that may turn out to be late.
+/// The input record of rows that may turn out to be late.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Original {
-    /// The row.
+    /// The first of its rows: a record may give several.
     pub(crate) row: u32,
     pub(crate) timestamp_ms: Option<i64>,
-    pub(crate) key: Option<Vec<u8>>,
-    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) key: Option<Arc<[u8]>>,
+    pub(crate) value: Option<Arc<[u8]>>,
 }
 
 /// Rows to be written.
@@ -287,18 +288,40 @@ impl Rows<'_> {
     ///
     /// # Errors
     /// They can't be read.
-    pub(crate) fn originals(&self) -> Result<Vec<Original>, String> {
+    fn originals(&self) -> Result<Vec<Original>, String> {
         let mut reader = Reader::new(self.originals);
         let mut originals = Vec::new();
         while !reader.is_empty() {
             originals.push(Original {
                 row: u32::try_from(reader.number()?).map_err(|_| "a number is too large")?,
                 timestamp_ms: reader.optional()?,
-                key: reader.optional_bytes()?.map(<[u8]>::to_vec),
-                value: reader.optional_bytes()?.map(<[u8]>::to_vec),
+                key: reader.optional_bytes()?.map(Arc::from),
+                value: reader.optional_bytes()?.map(Arc::from),
             });
         }
         Ok(originals)
+    }
+
+    /// Where these rows, in ascending order, come from, and the records, where they were sent along.
+    ///
+    /// # Errors
+    /// They can't be read.
+    pub(crate) fn records_of(
+        &self,
+        rows: &[u32],
+    ) -> Result<Vec<(Origin, Option<Original>)>, String> {
+        let origins = self.origins()?;
+        let mut originals = self.originals()?.into_iter().peekable();
+        let mut last = None;
+        let record = |row: &u32| {
+            let origin = origins.get(*row as usize).ok_or("a row has no origin")?;
+            while let Some(next) = originals.next_if(|one| one.row <= *row) {
+                last = Some(next);
+            }
+            let same = |one: &&Original| origins.get(one.row as usize) == Some(origin);
+            Ok((*origin, last.as_ref().filter(same).cloned()))
+        };
+        rows.iter().map(record).collect()
     }
 }
 
@@ -364,7 +387,7 @@ mod tests {
             row: 12,
             timestamp_ms: None,
             key: None,
-            value: Some(b"raw".to_vec()),
+            value: Some(Arc::from(&b"raw"[..])),
         };
         let outgoing = Outgoing {
             rows: &rows,

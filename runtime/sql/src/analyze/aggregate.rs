@@ -122,6 +122,7 @@ fn finish(
             Err(errors)
         }
     }
+            unnested: Vec::new(),
 }
 
 /// The aggregates of the SELECT list and HAVING, each with the texts that stand for it.

@@ -3,7 +3,7 @@
 use super::bound_expr::{Analyzed, refuse};
 use super::scope::{NotNull, Scope};
 use super::select::{Environment, query};
-use super::{BoundSelect, Input, Stream, join, spread, window};
+use super::{BoundSelect, Input, Stream, join, spread, unnest, window};
 use crate::branch::Reads;
 use crate::error::{Place, SqlError};
 use crate::schema::Schema;
@@ -23,8 +23,10 @@ pub(super) fn from<'a>(
             "FOR SYSTEM_TIME AS OF is for the right side of a join, and takes the event time of the left one: FROM orders AS o JOIN rates FOR SYSTEM_TIME AS OF o.placed_at AS r ON o.currency = r.currency",
         );
     }
-    if let FromSource::Join(join) = &from.source {
-        return join::join(join, environment).map(|joined| vec![joined]);
+    match &from.source {
+        FromSource::Join(join) => return Ok(vec![join::join(join, environment)?]),
+        FromSource::Unnest(of) => return unnest::unnest(of, environment),
+        _ => {}
     }
     let alias = from.alias.as_ref().map(|a| a.text.as_str());
     let (own_name, branches) = source(&from.source, environment)?;
@@ -87,6 +89,10 @@ fn source<'a>(
     match source {
         FromSource::Query(inner) => Ok(("", stack::deeper(|| query(inner, environment))?)),
         FromSource::Join(join) => Ok(("", vec![join::join(join, environment)?.0])),
+        FromSource::Unnest(of) => {
+            let branches = unnest::unnest(of, environment)?.into_iter();
+            Ok(("", branches.map(|(branch, _)| branch).collect()))
+        }
         FromSource::Window(table) => {
             let rows = from(&table.source, environment)?;
             let branches = if environment.windows_as_rows {
@@ -152,6 +158,7 @@ fn stream(name: &Name, environment: &Environment) -> Analyzed<BoundSelect> {
         filter: None,
         conditions: Vec::new(),
         columns,
+        unnested: Vec::new(),
         windowed: None,
     })
 }

@@ -118,6 +118,7 @@ fn joined(
         filter,
         conditions: Vec::new(),
         columns: scope.columns.clone(),
+        unnested: Vec::new(),
         windowed: None,
     };
     (joined, scope)

@@ -35,6 +35,7 @@ mod stateful_node;
 mod strings;
 mod time;
 mod window;
+mod unnest;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -51,6 +52,7 @@ use scope::Scope;
 use spread::Spread;
 pub(crate) use stateful_node::{StatefulNode, unique};
 use window::Windowed;
+pub(crate) use unnest::Unnested;
 
 /// Most errors that are reported at once.
 pub(crate) const MAX_ERRORS: usize = 10;
@@ -62,6 +64,8 @@ pub(crate) struct BoundSelect {
     /// The input's columns.
     pub schema: Schema,
     /// What a row must satisfy, if anything.
+    /// The arrays and maps whose elements are columns, too: behind those of the input, in order.
+    pub unnested: Vec<Unnested>,
     pub filter: Option<BoundExpr>,
     /// The texts of the conditions that `filter` is made of.
     pub conditions: Vec<String>,

@@ -88,6 +88,7 @@ pub(super) fn select(
         windowed: None,
     })
 }
+        unnested: Vec::new(),
 
 /// OVER is over rows, not over groups.
 fn alone(select: &Select, place: Place) -> Analyzed<()> {

@@ -161,6 +161,7 @@ pub(super) fn select(
         filter: None,
         conditions: Vec::new(),
         columns,
+        unnested: Vec::new(),
         windowed: None,
     })
 }

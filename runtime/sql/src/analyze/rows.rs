@@ -115,9 +115,7 @@ pub(super) fn branches(inputs: Vec<(BoundSelect, Scope)>, cells: &[Cell]) -> Vec
         .into_iter()
         .enumerate()
         .map(|(branch, (mut checked, _))| {
-            if let Some(windowed) = checked.windowed.take() {
-                checked.schema.columns.truncate(windowed.first);
-            }
+            checked.take_window();
             checked.columns = cells
                 .iter()
                 .zip(&names)

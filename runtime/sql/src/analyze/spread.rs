@@ -40,10 +40,9 @@ pub(super) fn spread(
 ) -> Analyzed<Vec<BoundSelect>> {
     let mut all = Vec::new();
     for mut branch in table(of, inputs)? {
-        let Some(windowed) = branch.windowed.take() else {
+        let Some(windowed) = branch.take_window() else {
             continue;
         };
-        branch.schema.columns.truncate(windowed.first);
         let Some(count) = count(windowed.window) else {
             return refuse(
                 windowed.place,

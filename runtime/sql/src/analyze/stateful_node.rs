@@ -121,6 +121,11 @@ impl StatefulNode {
         }
     }
 
+    /// True: a result replaces the one before it by its key.
+    pub(crate) fn replaces(&self) -> bool {
+        self.window.is_none() && !self.operator.is_join() && !self.operator.is_over()
+    }
+
     /// A column of the results as an expression.
     pub(super) fn result(&self, index: usize) -> BoundExpr {
         let (data_type, nullable) = self
@@ -302,7 +307,7 @@ pub(super) fn finished(checked: Vec<BoundSelect>) -> Analyzed<Vec<BoundSelect>> 
 
 /// The output columns that hold the key, where results replace each other.
 pub(crate) fn unique(checked: &BoundSelect, stateful: &Rc<StatefulNode>) -> Analyzed<Vec<usize>> {
-    if stateful.window.is_some() || stateful.operator.is_join() || stateful.operator.is_over() {
+    if !stateful.replaces() {
         return Ok(Vec::new());
     }
     let (mut found, mut missing) = (Vec::new(), Vec::new());

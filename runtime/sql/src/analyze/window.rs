@@ -45,13 +45,17 @@ pub(crate) struct Windowed {
 impl Windowed {
     /// True if the expression reads a column of the window.
     pub(super) fn reads(&self, typed: &BoundExpr) -> bool {
-        typed.sources.range(self.first..).next().is_some()
+        let own = self.first..self.first + COLUMNS.len();
+        typed.sources.range(own).next().is_some()
     }
 
     /// Which column of the window it is, if nothing but that.
     pub(super) fn column(&self, typed: &BoundExpr) -> Option<usize> {
         match typed.path.as_deref() {
-            Some([index]) => index.checked_sub(self.first),
+            Some([index]) => {
+                let column = index.checked_sub(self.first);
+                column.filter(|column| *column < COLUMNS.len())
+            }
             _ => None,
         }
     }

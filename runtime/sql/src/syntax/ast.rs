@@ -65,7 +65,8 @@ pub(crate) struct From {
     pub columns: Vec<Name>,
 }
 
-/// A stream or named sub-query, a sub-query in place, one of them cut into windows, or two of them joined.
+/// A stream or named sub-query, a sub-query in place, one of them cut into windows or with the elements of an array, or two of them
+/// joined.
 #[derive(Clone, Debug)]
 pub(crate) enum FromSource {
     Name(Name),
@@ -74,6 +75,23 @@ pub(crate) enum FromSource {
     Join(Box<Join>),
 }
 
+    Unnest(Box<Unnest>),
+}
+
+/// `input [CROSS | LEFT] JOIN UNNEST(argument) [WITH ORDINALITY] [AS alias (columns)] [ON on]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Unnest {
+    /// Where the join's words begin.
+    pub place: Place,
+    pub input: From,
+    pub argument: Expr,
+    pub ordinality: bool,
+    /// LEFT: a row without elements stays.
+    pub outer: bool,
+    /// None of a CROSS JOIN.
+    pub on: Option<Expr>,
+    pub alias: Option<Name>,
+    pub columns: Vec<Name>,
 /// `left [INNER | LEFT | RIGHT | FULL] JOIN right ON condition`.
 #[derive(Clone, Debug)]
 pub(crate) struct Join {

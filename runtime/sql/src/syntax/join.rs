@@ -8,10 +8,20 @@ impl Parser {
     /// What FROM reads: one stream, or two that are joined.
     pub(super) fn all_of_from(&mut self) -> Parsed<From> {
         let left = self.from()?;
+        let left = self.unnested(left)?;
         let Some((outer, place)) = self.join()? else {
+            if let Some(refused) = self.refused_in_from() {
+                return Err(refused);
+            }
             return Ok(left);
         };
+        if matches!(left.source, FromSource::Unnest(_)) {
+            return Err(Self::unnest_and_join(place));
+        }
         let right = self.from()?;
+        if self.at_unnest() {
+            return Err(Self::unnest_and_join(self.place()));
+        }
         if self.is_word("USING") {
             return Err(SqlError::new(
                 self.place(),
@@ -22,14 +32,7 @@ impl Parser {
             return Err(self.expected("\"ON\" and the condition of the join"));
         }
         let on = self.expression()?;
-        let again = self.place();
-        if self.join()?.is_some() {
-            return Err(refused::refused(again, "a join of more than two inputs"));
-        }
-        if let Some(refused) = self.refused_in_from() {
-            return Err(refused);
-        }
-        Ok(From {
+        let joined = From {
             source: FromSource::Join(Box::new(Join {
                 place,
                 wants: Wants::Pairs { outer },
@@ -40,7 +43,16 @@ impl Parser {
             as_of: None,
             alias: None,
             columns: Vec::new(),
-        })
+        };
+        let joined = self.unnested(joined)?;
+        let again = self.place();
+        if self.join()?.is_some() {
+            return Err(refused::refused(again, "a join of more than two inputs"));
+        }
+        if let Some(refused) = self.refused_in_from() {
+            return Err(refused);
+        }
+        Ok(joined)
     }
 
     /// `FOR SYSTEM_TIME AS OF time`, if it stands here.

@@ -20,6 +20,7 @@ mod special;
 mod sub_query;
 mod tvf;
 pub(crate) mod walk;
+mod unnest;
 mod words;
 
 pub(crate) use interval::millis;
@@ -108,6 +109,7 @@ pub(crate) fn inputs(query: &Query) -> Vec<&ast::Name> {
             FromSource::Query(query) => visit(query, defined, names),
             FromSource::Window(table) => read(&table.source.source, defined, names),
             FromSource::Join(join) => {
+            FromSource::Unnest(unnest) => read(&unnest.input.source, defined, names),
                 read(&join.left.source, defined, names);
                 read(&join.right.source, defined, names);
             }

@@ -83,7 +83,7 @@ impl Parser {
         }
     }
 
-    fn column_names(&mut self) -> Parsed<Vec<Name>> {
+    pub(super) fn column_names(&mut self) -> Parsed<Vec<Name>> {
         let mut names = Vec::new();
         if self.accept_sign("(") {
             loop {
@@ -258,7 +258,9 @@ impl Parser {
             FromSource::Query(Box::new(query))
         } else if self.at_window_table() {
             self.window_table()?
-        } else if self.is_word("LATERAL") || self.is_word("UNNEST") {
+        } else if self.is_word("UNNEST") {
+            return Err(Self::unnest_first(place));
+        } else if self.is_word("LATERAL") {
             return Err(refused::refused(place, "a table made in FROM"));
         } else {
             let name = self.name("a stream's name")?;

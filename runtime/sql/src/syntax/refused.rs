@@ -73,6 +73,9 @@ pub(super) fn aggregate(place: Place, upper: &str) -> Option<SqlError> {
 impl Parser {
     /// What may stand behind a stream's name elsewhere, and not here.
     pub(super) fn refused_in_from(&self) -> Option<SqlError> {
+        if self.at_unnest() {
+            return None;
+        }
         let place = self.place();
         if self.is_words(&["FOR", "SYSTEM_TIME"]) {
             return Some(SqlError::new(

@@ -102,6 +102,9 @@ impl Parser {
                 "a join of more than two inputs",
             ));
         }
+        if let FromSource::Unnest(unnest) = &select.from.source {
+            return Err(Self::unnest_and_join(unnest.place));
+        }
         Ok(*select)
     }
 }
@@ -124,6 +127,9 @@ pub(super) fn join(from: From, filter: Expr) -> Parsed<(From, Option<Expr>)> {
     };
     if matches!(from.source, FromSource::Join(_)) {
         return Err(refused::refused(place, "a join of more than two inputs"));
+    }
+    if matches!(from.source, FromSource::Unnest(_)) {
+        return Err(Parser::unnest_and_join(place));
     }
     let (left, rest) = before(from, rest);
     let SubQuery { negated, right, on } = sub_query;

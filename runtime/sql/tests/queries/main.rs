@@ -11,6 +11,7 @@ mod nulls;
 mod overflow;
 mod plans;
 mod refusals;
+mod unnest;
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -5,6 +5,66 @@ use super::*;
 /// A query, and what is said of it.
 const REFUSALS: &[(&str, &str)] = &[
     (
+        "SELECT sku FROM UNNEST(ARRAY['a']) AS t (sku)",
+        "line 1, column 17: UNNEST stands behind the stream whose array or map it takes: FROM orders CROSS JOIN UNNEST(items) AS i (sku, qty)",
+    ),
+    (
+        "SELECT sku FROM orders CROSS JOIN UNNEST(order_id) AS t (sku)",
+        "line 1, column 42: UNNEST takes an array or a map, this is string",
+    ),
+    (
+        "SELECT sku FROM orders CROSS JOIN UNNEST(items) AS t (sku)",
+        "line 1, column 55: 1 names are given for 2 columns: UNNEST of array<struct<sku string, qty int>> gives sku string, qty int",
+    ),
+    (
+        "SELECT sku FROM orders CROSS JOIN UNNEST(items) WITH ORDINALITY AS t (sku, qty)",
+        "line 1, column 71: 2 names are given for 3 columns: UNNEST of array<struct<sku string, qty int>> WITH ORDINALITY gives sku string, qty int, ORDINALITY int",
+    ),
+    (
+        "SELECT sku FROM orders CROSS JOIN UNNEST(items, items) AS t (sku, qty)",
+        "line 1, column 47: UNNEST takes one array or map",
+    ),
+    (
+        "SELECT sku FROM orders CROSS JOIN UNNEST(items) AS t (sku, qty) ON TRUE",
+        "line 1, column 65: CROSS JOIN has no condition; write JOIN UNNEST(…) ON …",
+    ),
+    (
+        "SELECT sku FROM orders LEFT JOIN UNNEST(items) AS t (sku, qty)",
+        "line 1, column 63: \"ON\" and the condition of the join is expected here, not the end of the query; did you mean ON TRUE?",
+    ),
+    (
+        "SELECT sku FROM orders FULL OUTER JOIN UNNEST(items) AS t (sku, qty) ON TRUE",
+        "line 1, column 24: UNNEST takes the array of a row that is there already, so its join is CROSS JOIN, JOIN or LEFT JOIN",
+    ),
+    (
+        "SELECT sku FROM orders AS o CROSS JOIN UNNEST(o.items) AS o (sku, qty)",
+        "line 1, column 59: \"o\" is the name of another input",
+    ),
+    (
+        "SELECT order_id FROM orders CROSS JOIN UNNEST(items) AS t (order_id, qty)",
+        "line 1, column 8: both sides of the join have a column \"order_id\": write \"orders.order_id\" or \"t.order_id\"",
+    ),
+    (
+        "SELECT skuu FROM orders CROSS JOIN UNNEST(items) AS t (sku, qty)",
+        "line 1, column 8: unknown column \"skuu\"; did you mean \"sku\"?",
+    ),
+    (
+        "SELECT sku FROM orders JOIN UNNEST(items) AS t (sku, qty) ON qty",
+        "line 1, column 62: ON needs a condition (boolean), this is int",
+    ),
+    (
+        "SELECT sku FROM orders, UNNEST(items) AS t (sku, qty) JOIN refunds AS r ON r.user_id = sku",
+        "line 1, column 55: a join of what stands beside an UNNEST is not in this version: put the UNNEST in a sub-query that is joined",
+    ),
+    (
+        "SELECT 1 AS x FROM orders, UNNEST(items) AS a, UNNEST(items) AS b, UNNEST(items) AS c, UNNEST(items) AS d, UNNEST(items) AS e, UNNEST(items) AS f, UNNEST(items) AS g, UNNEST(items) AS h, UNNEST(items) AS i",
+        "line 1, column 186: a row passes at most 8 UNNESTs",
+    ),
+    (
+        "SELECT x FROM orders CROSS JOIN UNNEST(NULL) AS t (x)",
+        "line 1, column 40: UNNEST of NULL gives no columns",
+    ),
+    (
         "SELECT\n  order_id,\n  amout FROM orders",
         "line 3, column 3: unknown column \"amout\"; did you mean \"amount\"?",
     ),

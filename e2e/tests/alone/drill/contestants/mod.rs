@@ -13,6 +13,7 @@ mod monitored;
 mod quality;
 mod replayed;
 mod stateless;
+mod unnested;
 mod upserts;
 mod versions;
 mod windows;
@@ -134,6 +135,7 @@ pub fn all(c: &Cluster, seed: u64, seconds: u64) -> Vec<Box<dyn Contestant>> {
         Box::new(joined::Joined),
         Box::new(joined::JoinedInWindows),
         Box::new(looked_back::LookedBack),
+        Box::new(unnested::Unnested),
         Box::new(versions::Versions::new(seed)),
         Box::new(upserts::Newest),
         Box::new(upserts::Totals),

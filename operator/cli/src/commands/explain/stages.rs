@@ -4,6 +4,7 @@ use headworks_crds::{Duration, Pipeline};
 use headworks_operator::planning::stages::End;
 use headworks_operator::planning::{self, check::unique_columns};
 use headworks_plan::{Edge, names::version};
+use headworks_sql::Branch;
 use headworks_sql::dataflow::{Dataflow, Stage as Part};
 use headworks_sql::join::{IntervalJoin, JoinKind, TemporalJoin, WindowJoin};
 use headworks_sql::keyed::over::{Frame, Over, OverFunction};
@@ -24,6 +25,9 @@ pub struct Stage {
     group: String,
     /// Topics it reads.
     reads: Vec<String>,
+    /// True: one record may give several rows.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unnests: bool,
     /// Topics or tables it writes.
     writes: Vec<String>,
     /// How what it writes changes: `append`, or `upsert by (…)`. Only where there is state.
@@ -107,6 +111,7 @@ pub fn stages(
             ends_in,
             group: stage.group.clone(),
             reads: reads.collect(),
+            unnests: part.is_some_and(unnests),
             writes,
             changes: dataflow.keeps_state().then(|| match (by, &stage.ends) {
                 (Some(_), _) => "append".to_owned(),
@@ -121,6 +126,12 @@ pub fn stages(
         }
     };
     stages.iter().map(one).collect()
+}
+
+/// True: UNNEST or GROUPING SETS make several rows of one, before its state or after it.
+fn unnests(part: &Part) -> bool {
+    let finish = part.keyed.iter().map(|keyed| &keyed.finish);
+    part.branches().chain(finish).any(Branch::multiplies)
 }
 
 /// The topic by which a stage's rows reach the stages after it.
@@ -324,9 +335,14 @@ pub fn text(stages: &[Stage]) -> String {
             .map(|how| format!(" ({how})"))
             .unwrap_or_default();
         text.push_str(&format!(
-            "  {at}. ends in {}\n     reads   {}\n",
+            "  {at}. ends in {}\n     reads   {}{}\n",
             stage.ends_in,
-            stage.reads.join(", ")
+            stage.reads.join(", "),
+            if stage.unnests {
+                ", of each none or several rows"
+            } else {
+                ""
+            }
         ));
         if let Some(state) = &stage.state {
             text.push_str(&of_state(state));

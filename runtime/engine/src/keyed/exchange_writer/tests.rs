@@ -1,6 +1,5 @@
 //! What comes out of the repartition topic is what went in, in the order of the records.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, Int64Array, StringArray};
@@ -81,17 +80,14 @@ fn through(partitions: i32, batches: &[Vec<StagedRows>], suspects: bool) -> Vec<
     let mut produce = |partition: i32, bytes: &[u8]| {
         let rows = wire::read(bytes, &schema()).unwrap().rows.unwrap();
         let numbers = rows.batch.column(1).as_primitive::<Int64Type>();
-        let mut originals: BTreeMap<u32, String> = BTreeMap::new();
-        for original in rows.originals().unwrap() {
-            let value = String::from_utf8(original.value.unwrap()).unwrap();
-            originals.insert(original.row, value);
-        }
-        for (row, origin) in rows.origins().unwrap().into_iter().enumerate() {
+        let all: Vec<u32> = (0..rows.batch.num_rows() as u32).collect();
+        for (row, (origin, original)) in rows.records_of(&all).unwrap().into_iter().enumerate() {
+            let text = |value: Arc<[u8]>| String::from_utf8(value.to_vec()).unwrap();
             read[partition as usize].push((
                 origin.source,
                 origin.offset,
                 numbers.value(row),
-                originals.remove(&(row as u32)),
+                original.and_then(|one| one.value).map(text),
             ));
         }
         Ok(())
@@ -155,4 +151,49 @@ fn whatever_branches_give_each_row_keeps_its_origin_and_the_records_their_order(
         expected.sort();
         assert_eq!(all, expected, "{round}");
     }
+}
+
+#[test]
+fn a_record_goes_along_once_however_many_rows_it_gives() {
+    let topic = InternalTopic {
+        topic: "re".into(),
+        partitions: 2,
+        max_message_bytes: 1_000_000,
+    };
+    let mut writer = ExchangeWriter::new(&topic, &schema(), 1);
+    let rows: Vec<(String, i64, u32)> = (0..1_000).map(|n| (format!("k{n}"), n, 0)).collect();
+    let mut staged = Staged::default();
+    staged.rows.push(piece(&rows));
+    let mut batch = Batch::default();
+    batch.push(&Record {
+        partition: Partition {
+            topic: 0,
+            number: 0,
+        },
+        offset: 7,
+        timestamp_ms: None,
+        key: None,
+        value: Some(&vec![b'x'; 100_000]),
+    });
+    let source = RowSource {
+        source: 0,
+        suspect: true,
+    };
+    writer.append(&staged, &batch, &[source]).unwrap();
+    assert!(!writer.is_full());
+    let mut written = Vec::new();
+    let mut produce = |_: i32, bytes: &[u8]| {
+        written.push(bytes.len());
+        Ok(())
+    };
+    writer
+        .flush(Vec::new(), Duration::ZERO, &mut produce)
+        .unwrap();
+    assert_eq!(written.len(), 2);
+    assert!(
+        written
+            .iter()
+            .all(|bytes| (100_000..130_000).contains(bytes)),
+        "{written:?}"
+    );
 }

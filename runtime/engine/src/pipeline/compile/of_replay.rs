@@ -53,6 +53,7 @@ fn fixed(
     ensure!(stage.keyed.is_none(), PartsSnafu);
     // One row for each at most, or it would be told of twice.
     let [branch] = <[_; 1]>::try_from(stage.into_branches()).map_err(|_| PartsSnafu.build())?;
+    ensure!(!branch.multiplies(), PartsSnafu);
     let places = input.columns.iter().map(|column| {
         let mut fields = stream.contract.fields.iter();
         fields.position(|field| field.name == *column)
