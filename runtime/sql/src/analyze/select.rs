@@ -152,7 +152,7 @@ fn unite(mut branches: Vec<BoundSelect>) -> Analyzed<Vec<BoundSelect>> {
         if let Some(windowed) = &branch.windowed {
             return refuse(
                 windowed.place,
-                "UNION ALL of windows is not in this version; unite the streams in a sub-query and take the window of that: TABLE(TUMBLE((SELECT … UNION ALL SELECT …), DESCRIPTOR(…), …))",
+                "UNION ALL of windows is not in this version; unite the streams in a sub-query and take the window of that: TABLE(TUMBLE((SELECT * FROM (SELECT … UNION ALL SELECT …)), DESCRIPTOR(…), …))",
             );
         }
     }
