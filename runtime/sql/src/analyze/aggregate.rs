@@ -56,17 +56,25 @@ pub(super) fn select(
         .or(aggregate(select).map(|e| e.place))
         .unwrap_or(select.place);
     check_inputs(&inputs, place)?;
-    let inputs = filtered(select, inputs)?;
+    let mut inputs = filtered(select, inputs)?;
     let Some((_, scope)) = inputs.first() else {
         return refuse(place, "FROM gives no rows");
     };
     let scope = scope.clone();
-    let keys = keys(select, &inputs, &scope, place)?;
+    let mut keys = keys(select, &inputs, &scope, place)?;
     check_keys(&keys, place)?;
     let aggregates = collect(select, &inputs, &scope)?;
+    let sets = keys.sets.clone();
+    let several = sets.has.len() > 1;
+    if several {
+        sets.expand(&mut inputs, &mut keys.cells, place)?;
+    }
+    let number = keys.cells.len().saturating_sub(1);
     let (stateful, texts) = stateful(inputs, keys, aggregates, place);
     let groups = Groups {
         scope: &scope,
+        number: several.then(|| stateful.result(number)),
+        sets,
         columns: texts
             .into_iter()
             .map(|(text, index)| (text, stateful.result(index)))
@@ -114,6 +122,7 @@ fn finish(
             filter,
             conditions: Vec::new(),
             columns,
+            unnested: Vec::new(),
             windowed: None,
         }),
         Ok(_) => Err(errors),
@@ -122,7 +131,6 @@ fn finish(
             Err(errors)
         }
     }
-            unnested: Vec::new(),
 }
 
 /// The aggregates of the SELECT list and HAVING, each with the texts that stand for it.

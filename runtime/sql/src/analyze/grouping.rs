@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::BoundSelect;
 use super::aggregate::aggregate;
 use super::bound_expr::{Analyzed, BoundExpr, refuse};
+use super::grouping_sets::GroupingSets;
 use super::rows::{Cell, check_key};
 use super::scope::Scope;
 use super::window::{self, Windowed};
@@ -22,6 +23,8 @@ pub(super) struct Keys {
     pub time: Option<Cell>,
     /// Texts of the window's columns, as far as the query may use them.
     pub bounds: Vec<(String, usize)>,
+    /// Which keys the groupings have.
+    pub sets: GroupingSets,
 }
 
 /// Binds what GROUP BY, or SELECT DISTINCT, groups by.
@@ -59,6 +62,12 @@ pub(super) fn keys(
     if !errors.is_empty() {
         return Err(errors);
     }
+    let texts: Vec<String> = exprs.iter().map(|expr| scope.text(expr)).collect();
+    let sets = select.group.as_ref().and_then(|group| group.sets.as_ref());
+    let all = || vec![(0..texts.len()).collect()];
+    let sets = sets.cloned().unwrap_or_else(all);
+    let of = |set: &Vec<usize>| set.iter().map(|key| texts[*key].clone()).collect();
+    keys.sets = GroupingSets::new(sets.iter().map(of).collect());
     if let Some(windowed) = inputs.first().and_then(|(c, _)| c.windowed.as_ref()) {
         let has = |index: usize| keys.bounds.iter().any(|(_, i)| *i == index);
         let clause = if select.distinct.is_some() {
@@ -71,7 +80,43 @@ pub(super) fn keys(
         keys.window = Some(windowed.window);
         keys.time = Some(time_cell(inputs));
     }
+    let table = inputs.iter().any(|(c, _)| c.windowed.is_some());
+    in_all(&keys, (&exprs, &texts), table, place)?;
     Ok(keys)
+}
+
+/// Checks what several groupings can't be of: a window is in all of them.
+fn in_all(
+    keys: &Keys,
+    (exprs, texts): (&[Expr], &[String]),
+    table: bool,
+    place: Place,
+) -> Analyzed<()> {
+    if keys.sets.has.len() < 2 {
+        return Ok(());
+    }
+    let Some(window) = keys.window else {
+        return refuse(
+            place,
+            "without a window, a result replaces the one before it by its key, and in GROUPING SETS a key may not be there: group by a window, too, or write a Pipeline for each grouping",
+        );
+    };
+    for (expr, text) in exprs.iter().zip(texts) {
+        let is_key = keys.cells.iter().any(|(key, _)| key == text);
+        if !is_key && keys.sets.has.iter().any(|set| !set.contains(text)) {
+            return refuse(
+                expr.place,
+                "a window is of all groupings: name it beside GROUPING SETS, as in GROUP BY window_start, window_end, ROLLUP (a, b)",
+            );
+        }
+    }
+    if matches!(window, Window::Session { .. }) && table {
+        return refuse(
+            place,
+            "a session ends for each key that it is parted by, which several groupings don't share; write a Pipeline for each grouping",
+        );
+    }
+    Ok(())
 }
 
 /// The event time of window tables.

@@ -1,6 +1,7 @@
 //! What a SELECT list and HAVING see over groups: keys, the window's bounds and aggregates.
 
 use super::bound_expr::{Analyzed, BoundExpr, refuse};
+use super::grouping_sets::GroupingSets;
 use super::scope::Scope;
 use super::window;
 use crate::error::Place;
@@ -12,6 +13,10 @@ pub(crate) struct Groups<'a> {
     pub scope: &'a Scope,
     /// Text and column.
     pub columns: Vec<(String, BoundExpr)>,
+    /// Which keys the groupings have.
+    pub sets: GroupingSets,
+    /// Of several groupings: which one a result is of.
+    pub number: Option<BoundExpr>,
 }
 
 impl Groups<'_> {
@@ -22,6 +27,10 @@ impl Groups<'_> {
             if let Some((_, typed)) = self.columns.iter().find(|(t, _)| *t == text) {
                 return Some(Ok(results.narrowed(typed.clone().at(expr.place))));
             }
+        }
+        let text = |expr: &Expr| self.scope.text(expr);
+        if let Some(found) = self.sets.function(expr, self.number.as_ref(), text) {
+            return Some(found);
         }
         match &expr.kind {
             Kind::Call { name, .. } if window::is_window(&name.text) => {

@@ -14,6 +14,7 @@ mod expressions;
 mod from;
 mod functions;
 mod grouping;
+mod grouping_sets;
 mod groups;
 mod items;
 mod join;
@@ -34,8 +35,8 @@ mod spread;
 mod stateful_node;
 mod strings;
 mod time;
-mod window;
 mod unnest;
+mod window;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -51,8 +52,8 @@ use groups::Groups;
 use scope::Scope;
 use spread::Spread;
 pub(crate) use stateful_node::{StatefulNode, unique};
-use window::Windowed;
 pub(crate) use unnest::Unnested;
+use window::Windowed;
 
 /// Most errors that are reported at once.
 pub(crate) const MAX_ERRORS: usize = 10;
@@ -63,9 +64,9 @@ pub(crate) struct BoundSelect {
     pub input: Input,
     /// The input's columns.
     pub schema: Schema,
-    /// What a row must satisfy, if anything.
     /// The arrays and maps whose elements are columns, too: behind those of the input, in order.
     pub unnested: Vec<Unnested>,
+    /// What a row must satisfy, if anything.
     pub filter: Option<BoundExpr>,
     /// The texts of the conditions that `filter` is made of.
     pub conditions: Vec<String>,

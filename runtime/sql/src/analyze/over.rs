@@ -8,6 +8,7 @@ use std::rc::Rc;
 use self::functions::{Asked, Function};
 use self::window::Bound;
 use super::bound_expr::{Analyzed, refuse};
+use super::grouping_sets::GroupingSets;
 use super::groups::Groups;
 use super::rank::is_shown_time;
 use super::rows::{Cell, check_inputs};
@@ -63,6 +64,8 @@ pub(super) fn select(
     let (stateful, texts) = stateful(inputs, bound, functions, listed, place);
     let groups = Groups {
         scope: &scope,
+        number: None,
+        sets: GroupingSets::default(),
         columns: texts
             .into_iter()
             .map(|(text, index)| (text, stateful.result(index)))
@@ -85,10 +88,10 @@ pub(super) fn select(
         filter: None,
         conditions: Vec::new(),
         columns,
+        unnested: Vec::new(),
         windowed: None,
     })
 }
-        unnested: Vec::new(),
 
 /// OVER is over rows, not over groups.
 fn alone(select: &Select, place: Place) -> Analyzed<()> {

@@ -44,6 +44,8 @@ pub(crate) struct Select {
 pub(crate) struct Group {
     pub place: Place,
     pub keys: Vec<Expr>,
+    /// Of GROUPING SETS, ROLLUP and CUBE: the groupings, each by the places of its keys.
+    pub sets: Option<Vec<Vec<usize>>>,
 }
 
 /// An entry of the SELECT list.
@@ -73,8 +75,6 @@ pub(crate) enum FromSource {
     Query(Box<Query>),
     Window(Box<WindowTable>),
     Join(Box<Join>),
-}
-
     Unnest(Box<Unnest>),
 }
 
@@ -92,6 +92,8 @@ pub(crate) struct Unnest {
     pub on: Option<Expr>,
     pub alias: Option<Name>,
     pub columns: Vec<Name>,
+}
+
 /// `left [INNER | LEFT | RIGHT | FULL] JOIN right ON condition`.
 #[derive(Clone, Debug)]
 pub(crate) struct Join {

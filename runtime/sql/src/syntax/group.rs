@@ -1,6 +1,6 @@
 //! GROUP BY, aggregate functions and ROW_NUMBER() OVER (…).
 
-use super::ast::{AggregateCall, Expr, Group, Kind, Ordering, OverFunction, RowNumber};
+use super::ast::{AggregateCall, Expr, Group, Kind, Name, Ordering, OverFunction, RowNumber};
 use super::refused;
 use super::{Parsed, Parser};
 use crate::error::SqlError;
@@ -32,48 +32,22 @@ impl Parser {
         if !self.accept_words(&["GROUP", "BY"]) {
             return Ok(None);
         }
-        let mut keys = self.group_key()?;
-        while self.accept_sign(",") {
-            keys.extend(self.group_key()?);
-        }
-        if keys.len() > MAX_KEYS {
-            return Err(SqlError::new(
-                place,
-                format!("GROUP BY has at most {MAX_KEYS} keys"),
-            ));
-        }
-        Ok(Some(Group { place, keys }))
-    }
-
-    /// A key, or several in parentheses.
-    fn group_key(&mut self) -> Parsed<Vec<Expr>> {
-        for word in ["GROUPING", "CUBE", "ROLLUP"] {
-            if self.is_word(word) {
-                return Err(SqlError::new(
-                    self.place(),
-                    format!("{word} is not in this version; write a Pipeline for each grouping"),
-                ));
-            }
-        }
-        let start = self.at;
-        if self.accept_sign("(") {
-            let mut keys = vec![self.expression()?];
-            while self.accept_sign(",") {
-                keys.push(self.expression()?);
-            }
-            if keys.len() > 1 {
-                self.expect_sign(")")?;
-                return Ok(keys);
-            }
-            // One in parentheses may be where an expression begins, such as (a + b) * 2.
-            self.at = start;
-        }
-        Ok(vec![self.expression()?])
+        self.groupings(place).map(Some)
     }
 
     /// An aggregate or ROW_NUMBER; `None`: the function is another one.
     pub(super) fn aggregate(&mut self, upper: &str) -> Parsed<Option<Expr>> {
         let place = self.place();
+        if let "GROUPING" | "GROUPING_ID" | "GROUP_ID" = upper {
+            let name = Name {
+                text: upper.to_owned(),
+                place,
+            };
+            self.at += 2;
+            let args = self.list(")")?;
+            let depth = args.iter().map(|arg| arg.depth).max().unwrap_or(0);
+            return Self::node(place, depth, Kind::Call { name, args }).map(Some);
+        }
         if let Some(error) = refused::aggregate(place, upper) {
             return Err(error);
         }

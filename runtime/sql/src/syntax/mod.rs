@@ -9,6 +9,7 @@ pub(crate) mod ast;
 mod clauses;
 mod expression;
 mod group;
+mod grouping_sets;
 mod interval;
 mod join;
 mod lexer;
@@ -19,8 +20,8 @@ mod refused;
 mod special;
 mod sub_query;
 mod tvf;
-pub(crate) mod walk;
 mod unnest;
+pub(crate) mod walk;
 mod words;
 
 pub(crate) use interval::millis;
@@ -108,8 +109,8 @@ pub(crate) fn inputs(query: &Query) -> Vec<&ast::Name> {
         match source {
             FromSource::Query(query) => visit(query, defined, names),
             FromSource::Window(table) => read(&table.source.source, defined, names),
-            FromSource::Join(join) => {
             FromSource::Unnest(unnest) => read(&unnest.input.source, defined, names),
+            FromSource::Join(join) => {
                 read(&join.left.source, defined, names);
                 read(&join.right.source, defined, names);
             }

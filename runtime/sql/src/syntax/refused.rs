@@ -52,7 +52,6 @@ pub(super) fn aggregate(place: Place, upper: &str) -> Option<SqlError> {
             ": its result has no bound; LISTAGG(text, ', ') joins texts",
             None,
         ),
-        "GROUPING" | "GROUPING_ID" => (", as GROUPING SETS are not", None),
         "PERCENTILE" | "PERCENTILE_CONT" | "PERCENTILE_DISC" => {
             (": it would keep every value", None)
         }
@@ -73,10 +72,10 @@ pub(super) fn aggregate(place: Place, upper: &str) -> Option<SqlError> {
 impl Parser {
     /// What may stand behind a stream's name elsewhere, and not here.
     pub(super) fn refused_in_from(&self) -> Option<SqlError> {
+        let place = self.place();
         if self.at_unnest() {
             return None;
         }
-        let place = self.place();
         if self.is_words(&["FOR", "SYSTEM_TIME"]) {
             return Some(SqlError::new(
                 place,
