@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use super::bound_expr::{Analyzed, BoundExpr, Nulls, call, refuse};
-use super::{
-    Binder, casts, collections, functions, grouping_sets, json, literals, logic, numbers, time,
-    window,
-};
+use super::{Binder, casts, collections, functions, json, literals, logic, numbers, time, window};
 use crate::error::Place;
 use crate::eval::compare;
 use crate::stack;
@@ -112,13 +109,6 @@ impl Binder<'_> {
             Kind::Call { name, .. } if window::is_window(&name.text) => {
                 Err(vec![window::misplaced(name)])
             }
-            Kind::Call { name, .. } if grouping_sets::is_grouping(name) => refuse(
-                place,
-                format!(
-                    "{}(…) says which keys a result is grouped by: it stands in the SELECT list or in HAVING, beside a GROUP BY",
-                    name.text
-                ),
-            ),
             Kind::Call { name, args } => functions::bind(self, name, args),
             Kind::Timed { name, unit, args } => time::timed(name, *unit, self.bind_all(args)?),
             Kind::Trim { side, what, expr } => {

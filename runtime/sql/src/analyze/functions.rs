@@ -7,7 +7,7 @@ use super::bound_expr::{Analyzed, BoundExpr, Nulls, call, refuse};
 use super::casts::{coerce, read_as_time};
 use super::expressions::plain;
 use super::scope::shortened;
-use super::{Binder, arrays, collections, logic, math, strings, time};
+use super::{Binder, arrays, collections, grouping_sets, logic, math, strings, time};
 use crate::error::{Place, SqlError};
 use crate::eval::Args;
 use crate::suggest::nearest;
@@ -171,6 +171,9 @@ pub(super) fn bind(binder: &Binder, name: &Name, args: &[Expr]) -> Analyzed<Boun
     let place = name.place;
     if CONDITIONAL.contains(&upper.as_str()) {
         return conditional(binder, &upper, place, args);
+    }
+    if grouping_sets::is_grouping(name) {
+        return Err(vec![grouping_sets::misplaced(name)]);
     }
     let Some(function) = rooms().find(|f| f.name == upper) else {
         // Errors in the arguments are worth saying too.

@@ -13,7 +13,7 @@ use super::bound_expr::{Analyzed, BoundExpr, Nulls, build, call, refuse};
 use super::rows::Cell;
 use super::scope::Scope;
 use super::unnest::Unnested;
-use crate::error::Place;
+use crate::error::{Place, SqlError};
 use crate::eval::{Args, Node};
 use crate::schema::Column;
 use crate::syntax::ast::{Expr, Kind, Name};
@@ -172,6 +172,17 @@ pub(super) fn is_grouping(name: &Name) -> bool {
     ["GROUPING", "GROUPING_ID", "GROUP_ID"]
         .iter()
         .any(|known| name.text.eq_ignore_ascii_case(known))
+}
+
+/// Where one of them has no GROUP BY beside it.
+pub(super) fn misplaced(name: &Name) -> SqlError {
+    SqlError::new(
+        name.place,
+        format!(
+            "{}(…) says which keys a result is grouped by: it stands in the SELECT list or in HAVING, beside a GROUP BY",
+            name.text
+        ),
+    )
 }
 
 /// Gives every row of a branch once for each grouping; gives the column that is the grouping's number.
