@@ -179,6 +179,11 @@ pub enum Function {
     LastValue,
     /// Texts, in the order they came, with this between them.
     ListAgg(String),
+    /// All values in the order they came, null ones too, if asked for; null without a value.
+    ArrayAgg {
+        /// True: a null is a value.
+        nulls: bool,
+    },
 }
 
 /// The first rows of each key. Rows that are equal by the order are in the order they came, but where the

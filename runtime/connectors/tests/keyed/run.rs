@@ -9,6 +9,7 @@ use headworks_engine::format::{Decoder, Encoder};
 use headworks_plan::{Contract, Field};
 use headworks_sql::keyed::{Keyed, KeyedRows};
 use headworks_sql::schema::Schema;
+use headworks_sql::types::DataType;
 use headworks_sql::{Branch, Dataflow, Reads, plan};
 use headworks_state::{Change, EpochOutput, Pool, Spec, StatePartition};
 use serde_json::Value;
@@ -59,11 +60,24 @@ pub fn answer(sql: &str, streams: &Streams, way: Way) -> Answer {
 /// Columns and types in Flink's words.
 pub fn described(columns: &Schema) -> String {
     let column = |column: &headworks_sql::schema::Column| {
-        let kind = column.data_type.to_string().to_uppercase();
-        format!("{} {}", column.name, kind.replace(',', ", "))
+        format!("{} {}", column.name, kind(&column.data_type))
     };
     let all: Vec<String> = columns.columns.iter().map(column).collect();
     all.join(", ")
+}
+
+/// A type in Flink's words.
+fn kind(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Array(element) => format!("ARRAY<{}>", kind(element)),
+        DataType::Map(value) => format!("MAP<STRING, {}>", kind(value)),
+        DataType::Struct(fields) => {
+            let fields = fields.iter();
+            let fields = fields.map(|field| format!("`{}` {}", field.name, kind(&field.data_type)));
+            format!("ROW<{}>", fields.collect::<Vec<_>>().join(", "))
+        }
+        single => single.to_string().to_uppercase().replace(',', ", "),
+    }
 }
 
 /// What a branch gives for these records.

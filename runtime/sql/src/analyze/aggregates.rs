@@ -99,7 +99,12 @@ pub(super) fn bind(
             ),
         // Of a column that is never null every value counts.
         argument: (!count || call.distinct || null).then_some(argument),
-        nullable: !count && (null || filter.is_some() || may_lack(&function, &given)),
+        nullable: match function {
+            Function::Count => false,
+            // A null is a value of it.
+            Function::ArrayAgg { nulls: true } => filter.is_some(),
+            _ => null || filter.is_some() || may_lack(&function, &given),
+        },
         function,
         filter,
         data_type,
@@ -159,6 +164,9 @@ fn function(call: &AggregateCall, place: Place) -> Analyzed<Function> {
             );
         }
         "LAST_VALUE" => Function::LastValue,
+        "ARRAY_AGG" => Function::ArrayAgg {
+            nulls: !call.ignores_nulls,
+        },
         _ => {
             let separator = match call.args.get(1) {
                 None => ",",
@@ -204,6 +212,7 @@ fn result(function: &Function, given: &T) -> Option<T> {
         Function::Min | Function::Max => (!nested && *given != T::Bytes).then(|| given.clone()),
         Function::FirstValue | Function::LastValue => (!nested).then(|| given.clone()),
         Function::ListAgg(_) => (*given == T::String).then_some(T::String),
+        Function::ArrayAgg { .. } => Some(T::Array(Box::new(given.clone()))),
     }
 }
 

@@ -70,6 +70,8 @@ pub(crate) struct AggregateCall {
     /// `COUNT(*)`.
     pub star: bool,
     pub args: Vec<Expr>,
+    /// ARRAY_AGG's `IGNORE NULLS`.
+    pub ignores_nulls: bool,
     /// `FILTER (WHERE …)`.
     pub filter: Option<Expr>,
 }

@@ -10,6 +10,7 @@ pub(super) const MAX_KEYS: usize = 64;
 
 /// The aggregate functions.
 pub(crate) const AGGREGATES: &[&str] = &[
+    "ARRAY_AGG",
     "AVG",
     "COUNT",
     "FIRST_VALUE",
@@ -76,15 +77,35 @@ impl Parser {
             self.at += 1;
             self.expect_sign(")")?;
             Vec::new()
+        } else if upper == "ARRAY_AGG" {
+            let arg = self.expression()?;
+            if self.is_word("ORDER") {
+                return Err(SqlError::new(
+                    self.place(),
+                    "ORDER BY in ARRAY_AGG is not in this version: values stand in the order in which they came (Flink takes ORDER BY and doesn't heed it); sort what it gives: ARRAY_SORT(ARRAY_AGG(x))",
+                ));
+            }
+            self.expect_sign(")")?;
+            vec![arg]
         } else {
             self.list(")")?
         };
+        let collects = upper == "ARRAY_AGG";
+        let ignores = collects && self.accept_words(&["IGNORE", "NULLS"]);
+        if collects && !ignores {
+            self.accept_words(&["RESPECT", "NULLS"]);
+        }
         if self.is_word("WITHIN") || self.is_word("IGNORE") || self.is_word("RESPECT") {
             return Err(SqlError::new(
                 self.place(),
                 format!(
-                    "{} is not in this version: {upper} takes values in the order they come, and leaves null out",
-                    self.token().shown()
+                    "{} is not in this version: {upper} takes values in the order they come{}",
+                    self.token().shown(),
+                    if collects {
+                        ""
+                    } else {
+                        ", and leaves null out"
+                    }
                 ),
             ));
         }
@@ -106,6 +127,7 @@ impl Parser {
             distinct,
             star,
             args,
+            ignores_nulls: ignores,
             filter,
         };
         if self.is_word("OVER") {

@@ -48,10 +48,11 @@ pub(super) fn aggregate(place: Place, upper: &str) -> Option<SqlError> {
         ),
         "EVERY" => ("", Some("MIN(IF(condition, 1, 0)) = 1")),
         "SOME" | "ANY" => ("", Some("MAX(IF(condition, 1, 0)) = 1")),
-        "COLLECT" | "ARRAY_AGG" | "JSON_OBJECTAGG" | "JSON_ARRAYAGG" => (
-            ": its result has no bound; LISTAGG(text, ', ') joins texts",
-            None,
+        "COLLECT" => (
+            ": it gives a MULTISET, which is no type here",
+            Some("ARRAY_AGG(x)"),
         ),
+        "JSON_OBJECTAGG" | "JSON_ARRAYAGG" => ("; ARRAY_AGG(x) gives an array", None),
         "PERCENTILE" | "PERCENTILE_CONT" | "PERCENTILE_DISC" => {
             (": it would keep every value", None)
         }

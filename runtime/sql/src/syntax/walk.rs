@@ -130,11 +130,12 @@ impl Expr {
             Kind::SubQuery(_) => "sub-query".into(),
             Kind::Over(call) => over::label(call),
             Kind::Aggregate(call) => format!(
-                "aggregate {} {} {} {}",
+                "aggregate {} {} {} {}{}",
                 call.function,
                 call.distinct,
                 call.star,
-                call.filter.is_some()
+                call.filter.is_some(),
+                if call.ignores_nulls { " ignores" } else { "" }
             ),
             Kind::RowNumber(number) => {
                 let order = number.order.iter().map(|o| (o.descending, o.nulls_first));

@@ -6,6 +6,7 @@
 //! under which a row arrived, so that it doesn't matter in which order states are merged.
 
 mod arrival;
+mod collect;
 mod count;
 mod distinct;
 mod extreme;
@@ -112,6 +113,7 @@ pub(crate) fn accumulator(aggregate: &Aggregate, spec: &Spec) -> Box<dyn Accumul
     let read = Read {
         argument: aggregate.argument,
         filter: aggregate.filter,
+        nulls: aggregate.function == (Function::ArrayAgg { nulls: true }),
     };
     // The least, the greatest, the first and the last of distinct values are those of all values.
     let matters = !matches!(
@@ -125,6 +127,7 @@ pub(crate) fn accumulator(aggregate: &Aggregate, spec: &Spec) -> Box<dyn Accumul
                 Read {
                     argument: Some(0),
                     filter: None,
+                    ..read
                 },
                 Some(&type_),
                 &aggregate.data_type.to_arrow(),
@@ -160,14 +163,17 @@ fn plain(
         Function::FirstValue => Box::new(value::Value::new(read, type_, false)),
         Function::LastValue => Box::new(value::Value::new(read, type_, true)),
         Function::ListAgg(separator) => Box::new(value::List::new(read, separator)),
+        Function::ArrayAgg { .. } => Box::new(collect::Collect::new(read, type_)),
     }
 }
 
 /// Which column an aggregate reads, and which says whether a row counts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Read {
     pub argument: Option<usize>,
     pub filter: Option<usize>,
+    /// Rows whose argument is null count, too.
+    pub nulls: bool,
 }
 
 impl Read {
@@ -175,7 +181,7 @@ impl Read {
         self.argument.map(|i| input.batch.column(i))
     }
 
-    /// Calls `take` for each row that counts: the filter is true, and the argument isn't null.
+    /// Calls `take` for each row that counts: the filter is true, and the argument isn't null, unless nulls count.
     fn each(&self, input: &Input<'_>, groups: &[u32], mut take: impl FnMut(usize, usize)) {
         match self.counting(input) {
             None => {
@@ -196,7 +202,7 @@ impl Read {
         let valid = self
             .column(input)
             .and_then(|c| c.nulls())
-            .filter(|n| n.null_count() > 0)
+            .filter(|n| n.null_count() > 0 && !self.nulls)
             .map(|n| n.inner().clone());
         let passed = self
             .filter

@@ -98,7 +98,7 @@ fn decimal(precision: u8, scale: u8) -> DataType {
 }
 
 pub fn aggregates() -> Vec<Aggregate> {
-    use DataType::{BigInt, Double, Int, String};
+    use DataType::{Array, BigInt, Double, Int, String};
     let all = [
         (Function::Count, None, None, false, BigInt),
         (Function::Count, Some(7), Some(8), false, BigInt),
@@ -113,6 +113,27 @@ pub fn aggregates() -> Vec<Aggregate> {
         (Function::FirstValue, Some(7), None, false, String),
         (Function::LastValue, Some(3), Some(8), false, Int),
         (Function::ListAgg("|".into()), Some(7), None, false, String),
+        (
+            Function::ArrayAgg { nulls: true },
+            Some(3),
+            Some(8),
+            false,
+            Array(Int.into()),
+        ),
+        (
+            Function::ArrayAgg { nulls: true },
+            Some(7),
+            None,
+            true,
+            Array(String.into()),
+        ),
+        (
+            Function::ArrayAgg { nulls: false },
+            Some(7),
+            None,
+            false,
+            Array(String.into()),
+        ),
     ];
     all.into_iter()
         .map(
@@ -193,6 +214,11 @@ fn cell(array: &ArrayRef, row: usize) -> String {
             .as_primitive::<TimestampMillisecondType>()
             .value(row)
             .to_string(),
+        Arrow::List(_) => {
+            let values = array.as_list::<i32>().value(row);
+            let values: Vec<String> = (0..values.len()).map(|at| cell(&values, at)).collect();
+            format!("[{}]", values.join(" "))
+        }
         other => panic!("no text for {other}"),
     }
 }

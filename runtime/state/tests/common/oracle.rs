@@ -310,7 +310,8 @@ fn aggregate(aggregate: &Aggregate, rows: &[&Row]) -> String {
     let Some(argument) = aggregate.argument else {
         return rows.len().to_string();
     };
-    rows.retain(|r| cells(r)[argument] != "-");
+    let nulls = aggregate.function == (Function::ArrayAgg { nulls: true });
+    rows.retain(|r| nulls || cells(r)[argument] != "-");
     if aggregate.distinct {
         let mut seen = BTreeSet::new();
         rows.retain(|r| seen.insert(cells(r)[argument].clone()));
@@ -344,6 +345,7 @@ fn aggregate(aggregate: &Aggregate, rows: &[&Row]) -> String {
             let texts: Vec<&str> = values.iter().map(|v| v.trim_matches('\'')).collect();
             format!("'{}'", texts.join(separator))
         }
+        Function::ArrayAgg { .. } => format!("[{}]", values.join(" ")),
         other => panic!("the oracle has no {other:?}"),
     }
 }

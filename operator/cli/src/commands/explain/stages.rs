@@ -242,6 +242,7 @@ fn aggregate(rows: &KeyedRows, of: &Aggregate) -> String {
         Function::FirstValue => "FIRST_VALUE",
         Function::LastValue => "LAST_VALUE",
         Function::ListAgg(_) => "LISTAGG",
+        Function::ArrayAgg { .. } => "ARRAY_AGG",
     };
     let argument = of
         .argument

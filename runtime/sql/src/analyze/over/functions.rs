@@ -238,10 +238,13 @@ fn aggregate(
         );
     }
     let of = aggregates::bind(inputs, call, one.place)?;
-    if matches!(of.function, keyed::Function::ListAgg(_)) {
+    if let keyed::Function::ListAgg(_) | keyed::Function::ArrayAgg { .. } = of.function {
         return refuse(
             one.place,
-            "LISTAGG OVER (…) is not in this version: its texts grow with every row; take it in windows: GROUP BY key, TUMBLE(time, INTERVAL …)",
+            format!(
+                "{} OVER (…) is not in this version: what it gives grows with every row; take it in windows: GROUP BY key, TUMBLE(time, INTERVAL …)",
+                one.name
+            ),
         );
     }
     Ok(of)
