@@ -70,8 +70,9 @@ impl Parser {
             let columns = self.column_names()?;
             self.expect_word("AS")?;
             self.expect_sign("(")?;
-            let query = self.query()?;
+            let mut query = self.query()?;
             self.close_query()?;
+            name_columns(&mut query);
             with.push(Named {
                 name,
                 columns,
@@ -253,8 +254,9 @@ impl Parser {
     pub(super) fn from(&mut self) -> Parsed<From> {
         let place = self.place();
         let source = if self.accept_sign("(") {
-            let query = self.query()?;
+            let mut query = self.query()?;
             self.close_query()?;
+            name_columns(&mut query);
             FromSource::Query(Box::new(query))
         } else if self.at_window_table() {
             self.window_table()?
@@ -305,6 +307,31 @@ impl Parser {
         } else {
             Err(self.unexpected_clause("\")\""))
         }
+    }
+}
+
+/// Names the columns of a sub-query that have none as Flink does, by their number. Behind `*` that isn't known here.
+pub(super) fn name_columns(query: &mut Query) {
+    // The first branch names them.
+    match query.branches.first_mut() {
+        Some(Body::Query(inner)) => name_columns(inner),
+        Some(Body::Select(select)) => {
+            for (number, item) in select.items.iter_mut().enumerate() {
+                match item {
+                    Item::All { .. } => break,
+                    Item::Expr { expr, alias } if alias.is_none() => {
+                        if own_name(&expr.kind).is_none() {
+                            *alias = Some(Name {
+                                text: format!("EXPR${number}"),
+                                place: expr.place,
+                            });
+                        }
+                    }
+                    Item::Expr { .. } => {}
+                }
+            }
+        }
+        None => {}
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::ast::{Expr, From, FromSource, Kind, Length, Name, WindowTable};
 use super::lexer::Token;
+use super::query::name_columns;
 use super::{Parsed, Parser};
 use crate::error::SqlError;
 use crate::suggest::nearest;
@@ -190,8 +191,9 @@ impl Parser {
             FromSource::Name(self.name("a stream's name")?)
         } else {
             self.expect_sign("(")?;
-            let query = self.query()?;
+            let mut query = self.query()?;
             self.close_query()?;
+            name_columns(&mut query);
             FromSource::Query(Box::new(query))
         };
         Ok(From {
